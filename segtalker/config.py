@@ -1,8 +1,8 @@
 """Strict configuration: frozen dataclasses, YAML, and `--set a.b=c` overrides.
 
-A component keeps its knobs in a frozen dataclass beside the code that they turn. `parse_config` builds it from
-plain dictionaries and refuses what it does not know; `to_dict`/`to_yaml` write it back, so that the resolved
-configuration can be saved beside every result.
+A component keeps its knobs in a frozen dataclass beside the code that they turn. `parse_config` builds it
+from plain dictionaries and refuses what it does not know; `to_dict`/`to_yaml` write it back, so that the
+resolved configuration can be saved beside every result.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def load_yaml(path: Path | str) -> dict[str, Any]:
 
 
 def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Return `values` with each `a.b=c` of `overrides` set; values are read as YAML (`true`, `3`, `[1, 2]`)."""
+    """Return `values` with each `a.b=c` of `overrides` set; values are read as YAML (`true`, `[1, 2]`)."""
     result = json.loads(json.dumps(values))
     for override in overrides:
         key, separator, text = override.partition("=")
@@ -166,7 +166,9 @@ def _convert_sequence(origin: type, arguments: tuple[Any, ...], value: Any, wher
         hints: Sequence[Any] = arguments
     else:
         hints = [arguments[0] if arguments else Any] * len(value)
-    return origin(_convert(hint, item, f"{where}[{i}]") for i, (hint, item) in enumerate(zip(hints, value, strict=True)))
+    return origin(
+        _convert(hint, item, f"{where}[{i}]") for i, (hint, item) in enumerate(zip(hints, value, strict=True))
+    )
 
 
 def _convert_scalar(hint: Any, value: Any, where: str) -> Any:
@@ -183,8 +185,10 @@ def _convert_scalar(hint: Any, value: Any, where: str) -> Any:
         try:
             return hint(value)
         except ValueError:
-            raise ConfigError(f"{where}: {value!r} is not one of {', '.join(str(e.value) for e in hint)}.") from None
-    if isinstance(value, bool) and hint is not bool or not isinstance(value, hint):
+            raise ConfigError(
+                f"{where}: {value!r} is not one of {', '.join(str(e.value) for e in hint)}."
+            ) from None
+    if (isinstance(value, bool) and hint is not bool) or not isinstance(value, hint):
         raise ConfigError(f"{where}: expected {hint.__name__}, found {value!r}.")
     return value
 

@@ -1,0 +1,48 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`. Both only need Python >= 3.10.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip
+INSTALL := $(PIP) install -c constraints.txt
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: demo test check lint system-deps clean help
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
+
+demo: $(VENV)/.demo  ## set up, then dub a real portrait and a synthetic clip with new speech
+	$(BIN)/python -m segtalker demo --out out/demo
+
+test: $(VENV)/.dev lint  ## set up, then lint, types, import contracts and all tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev lint  ## the quick half of `make test`: no Ray cluster, no slow tests
+	$(BIN)/python -m pytest -m "not ray and not slow"
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy segtalker ray_jobs serve benchmarks
+	$(BIN)/lint-imports
+
+system-deps:  ## Debian packages: speech synthesisers of the full corpus, browser for the page tests
+	$(SUDO) apt-get update -qq
+	$(SUDO) apt-get install -y -qq --no-install-recommends espeak-ng flite festival festvox-kallpc16k \
+	    festvox-us-slt-hts
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e '.[demo]'
+	$(BIN)/python -m segtalker weights fetch faces
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e '.[ray,demo,dev]'
+	$(BIN)/python -m segtalker weights fetch faces
+	@touch $@ $(VENV)/.demo
+
+clean:  ## remove the environment and everything that was made
+	rm -rf $(VENV) out build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
