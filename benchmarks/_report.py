@@ -1,4 +1,4 @@
-"""What all benchmarks share: `--json`, `--quick`, tables on standard error, one JSON line last on standard output.
+"""What all benchmarks share: `--json`, `--quick`, tables on standard error, one JSON line last on stdout.
 
 A benchmark is a function `run(quick) -> dict of figures` and one call:
 
@@ -34,9 +34,9 @@ def main(
 ) -> None:
     """Run a benchmark as a script.
 
-    run: given `quick` (at most 5 minutes on 2 cores, the same keys), returns the figures by name; numbers, strings
-    and lists or dictionaries of them. targets: figure -> "<= 20", ">= 0.88" or "== 0"; shown beside the figure, the
-    exit status does not depend on them. Anything that `run` prints goes to standard error.
+    run: given `quick` (at most 5 minutes on 2 cores, the same keys), returns the figures by name: numbers,
+    strings, lists or dictionaries of them. targets: figure -> "<= 20", ">= 0.88" or "== 0", shown beside the
+    figure; the exit status does not depend on them. Anything that `run` prints goes to standard error.
     """
     parser = argparse.ArgumentParser(description=(description or "").strip().splitlines()[0])
     parser.add_argument(
