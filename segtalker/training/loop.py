@@ -1,0 +1,219 @@
+"""The only training loop: plain torch, driven alone or by Ray Train.
+
+The loop knows nothing of networks, files or clusters. What is trained comes as a `Task`; where it runs comes
+as a `TrainContext`; logging, checkpoints and validation are the caller's `on_step`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from segtalker.training.state import TrainState, newest_state
+
+Batch = dict[str, Tensor]
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """How long, how often and on what; every training configuration has one as `run`."""
+
+    max_steps: int = 1000
+    seed: int = 1
+    log_every: int = 10
+    save_every: int = 200
+    keep: int = 2
+    """Checkpoints that stay."""
+    validate_every: int = 200
+    """0: only at the end."""
+    picture_every: int = 200
+    """0: only at the end."""
+    device: str = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    channels_last: bool = False
+    threads: int = 0
+    """CPU threads of torch; 0 leaves it to torch."""
+    workers: int = 0
+    """Processes that prepare batches; 0: between the steps."""
+
+    def __post_init__(self) -> None:
+        if min(self.max_steps, self.log_every, self.save_every, self.keep) < 1:
+            raise ValueError("max_steps, log_every, save_every and keep must be >= 1.")
+
+
+class TrainContext(Protocol):
+    """Where a run takes place. `LocalContext` is one process; Ray Train has its own."""
+
+    rank: int
+    world_size: int
+    device: torch.device
+    folder: Path
+    """Of this run's checkpoints; on a cluster, local to the worker."""
+
+    def wrap(self, net: nn.Module) -> nn.Module:
+        """Make a network data-parallel."""
+
+    def restore(self) -> Path | None:
+        """A checkpoint to go on from."""
+
+    def report(self, metrics: Mapping[str, float], checkpoint: Path | None) -> None:
+        """Say how it goes; `checkpoint` has just been written."""
+
+    def should_stop(self) -> bool:
+        """True when someone asked the run to end."""
+
+
+class Task(Protocol):
+    """What is trained: a `training/x_step.py` has one class with these methods, built as `XTask(cfg)`."""
+
+    notes: list[str]
+    """For the person who waits: which loss terms are off and why, what was left out of the data."""
+
+    def build(self, context: TrainContext) -> TrainState:
+        """Fresh networks, optimizers and sampler, the same for every rank."""
+
+    def batches(self) -> StepBatches:
+        """The training data by step, as a picklable `StepBatches`."""
+
+    def step(self, state: TrainState, batch: Batch) -> Metrics:
+        """One optimization step: forward, backward, `state.apply(...)`. `loss` is among the metrics."""
+
+    def validate(self, state: TrainState) -> Metrics:
+        """Figures on held-out data, of the averaged network."""
+
+    def picture(self, state: TrainState) -> NDArray[np.uint8] | None:
+        """A sample sheet, RGB [H, W, 3]."""
+
+    def alert(self, step: int, metrics: Mapping[str, float]) -> str | None:
+        """A sentence when the run goes wrong in a known way."""
+
+    def save(self, state: TrainState, folder: Path, figures: Mapping[str, float]) -> Path:
+        """Write the slim weights; returns their path."""
+
+
+class StepBatches(Protocol):
+    """Batches as a pure function of the step; any worker process can make any of them."""
+
+    def batch(self, step: int, rank: int, world_size: int) -> Batch:
+        """This rank's share of the batch of `step`."""
+
+
+class LocalContext:
+    """One process on one device."""
+
+    rank, world_size = 0, 1
+
+    def __init__(self, folder: Path, device: str = "auto") -> None:
+        self.folder = folder
+        self.device = pick_device(device)
+        self.stop = False
+
+    def wrap(self, net: nn.Module) -> nn.Module:
+        """The network itself."""
+        return net
+
+    def restore(self) -> Path | None:
+        """The newest checkpoint in the folder."""
+        return newest_state(self.folder)
+
+    def report(self, metrics: Mapping[str, float], checkpoint: Path | None) -> None:
+        """Nobody else listens."""
+
+    def should_stop(self) -> bool:
+        """True once `stop` was set."""
+        return self.stop
+
+
+def run_loop(
+    state: TrainState,
+    batches: Iterable[Batch],
+    step: Callable[[TrainState, Batch], Metrics],
+    *,
+    max_steps: int,
+    on_step: Callable[[TrainState, Metrics], None],
+    should_stop: Callable[[], bool] = lambda: False,
+) -> TrainState:
+    """Train until step `max_steps` or `should_stop()`; `on_step` sees the state after each step."""
+    if state.step >= max_steps:
+        return state
+    for batch in batches:
+        metrics = step(state, batch)
+        state.step += 1
+        state.sampler.advance()
+        on_step(state, metrics)
+        if state.step >= max_steps or should_stop():
+            break
+    return state
+
+
+def load_batches(
+    source: StepBatches, start: int, stop: int, context: TrainContext, workers: int = 0
+) -> Iterator[Batch]:
+    """Batches of the steps [start, stop) on the context's device, prepared ahead by `workers` processes."""
+    data = _StepDataset(source, start, stop, context.rank, context.world_size)
+    pin = context.device.type == "cuda"
+    # Its own generator, or starting the loader would draw from torch's and a resumed run would differ.
+    loader = DataLoader(
+        data, batch_size=None, num_workers=workers, pin_memory=pin, generator=torch.Generator()
+    )
+    for batch in loader:
+        yield {name: tensor.to(context.device, non_blocking=pin) for name, tensor in batch.items()}
+
+
+class _StepDataset(Dataset[Batch]):
+    """Item i is the whole batch of step start + i."""
+
+    def __init__(self, source: StepBatches, start: int, stop: int, rank: int, world_size: int) -> None:
+        self._source, self._start, self._stop = source, start, stop
+        self._rank, self._world_size = rank, world_size
+
+    def __len__(self) -> int:
+        return max(0, self._stop - self._start)
+
+    def __getitem__(self, item: int) -> Batch:
+        return self._source.batch(self._start + item, self._rank, self._world_size)
+
+
+def split_batch(batch: Batch, parts: int) -> list[Batch]:
+    """Equal slices along the first axis, for gradient accumulation: the mean loss of all is the batch's."""
+    size = len(next(iter(batch.values())))
+    if size % parts:
+        raise ValueError(f"a batch of {size} cannot be accumulated in {parts} equal parts.")
+    return [
+        {name: tensor[i * size // parts : (i + 1) * size // parts] for name, tensor in batch.items()}
+        for i in range(parts)
+    ]
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """Mixed precision for the forward pass; losses are summed in fp32 by their own functions."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is CUDA, then MPS, then the CPU; anything else is what torch calls a device."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+T = TypeVar("T", bound=nn.Module)
+
+
+def seeded(build: Callable[[], T], seed: int) -> T:
+    """Build a network with torch's generator at `seed`, so that every rank and every run starts alike."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()
