@@ -3,7 +3,7 @@
 Log filterbank with the defaults of python_speech_features (25 ms rectangular window every 10 ms,
 pre-emphasis 0.97, 512-point FFT, 26 triangular HTK filters, natural logarithm of the energy), four frames
 stacked to 104 values and normalised to zero mean and unit variance. Token t begins at 40 t ms, so its index
-is the index of the video frame at 25 fps. Computed in one-second blocks like `mel`: any slice equals the slice
+is the index of the video frame at 25 fps. Computed in one-second blocks like `mel`: a slice equals the slice
 of the whole bit for bit.
 """
 
