@@ -206,6 +206,11 @@ class ShardReader:
         stop = view.get_shape()[0] if stop is None else stop
         return view[start:stop]
 
+    def take(self, clip: int, name: str, indices: Iterable[int]) -> NDArray[Any]:
+        """The rows `indices` of a field, in that order; only those are read from disk."""
+        view = self._slice(clip, name)
+        return np.concatenate([view[int(i) : int(i) + 1] for i in indices])
+
     def length(self, clip: int, name: str) -> int:
         """Rows that the field `name` of one clip has (frames, mel steps or tokens)."""
         return int(self._slice(clip, name).get_shape()[0])

@@ -1,0 +1,145 @@
+"""Weights for use: one slim safetensors file that knows its network and its configuration.
+
+Training states (optimizers, step, data position) are another thing: `training/state.py`. Loading executes nothing
+from the file, builds the class that `NETWORKS` names, and insists on every tensor.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from segtalker.config import parse_config, to_dict
+from segtalker.errors import ConfigError, WeightsError
+
+NETWORKS: dict[str, tuple[str, str, str]] = {
+    "tsg": ("segtalker.models.tsg", "TSG", "TSGConfig"),
+    "syncnet": ("segtalker.models.syncnet", "SyncNet", "SyncNetConfig"),
+    "sgi": ("segtalker.models.sgi", "SGI", "SGIConfig"),
+}
+"""Network -> module, class and configuration class; imported when needed."""
+
+_FORMAT = "segtalker-1"
+_LARGEST_HALF = torch.finfo(torch.float16).max
+
+
+def save_weights(
+    module: nn.Module, cfg: Any, path: Path, metadata: Mapping[str, Any] | None = None, half: bool = True
+) -> Path:
+    """Write a network to `path` in one move, in half precision unless `half` is false or a value does not fit.
+
+    cfg: the dataclass that the network was built from. metadata: what else to remember (steps, figures, seeds).
+    """
+    network = _network_name(module)
+    tensors = {name: _stored(name, value, half) for name, value in module.state_dict().items()}
+    header = {
+        "format": _FORMAT,
+        "network": network,
+        "config": json.dumps(to_dict(cfg)),
+        "info": json.dumps(to_dict(dict(metadata or {}))),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    save_file(tensors, str(temporary), metadata=header)
+    os.replace(temporary, path)
+    return path
+
+
+def load_weights(
+    path: Path | str, network: str | None = None, device: torch.device | str = "cpu"
+) -> nn.Module:
+    """The network in `path`, in fp32 and evaluation mode, on `device`.
+
+    network: what it must be (a name of `NETWORKS`); None takes any.
+    """
+    path = Path(path)
+    tensors, header = _read(path)
+    found = header["network"]
+    if network is not None and found != network:
+        raise WeightsError(
+            f"{path}: holds a '{found}', not a '{network}'. Give the weights of a '{network}'."
+        )
+    if found not in NETWORKS:
+        raise WeightsError(f"{path}: unknown network '{found}'. Update segtalker.")
+    module_name, class_name, config_name = NETWORKS[found]
+    module = importlib.import_module(module_name)
+    try:
+        cfg = parse_config(getattr(module, config_name), json.loads(header["config"]))
+    except ConfigError as error:
+        raise WeightsError(f"{path}: its configuration is of another version: {error}") from error
+    net: nn.Module = getattr(module, class_name)(cfg)
+    _fill(net, tensors, path)
+    return net.to(device).eval()
+
+
+def weights_info(path: Path | str) -> dict[str, Any]:
+    """What a weights file says about itself: `network`, `config`, `info`."""
+    header = _read_header(Path(path))
+    return {
+        "network": header["network"],
+        "config": json.loads(header["config"]),
+        "info": json.loads(header.get("info", "{}")),
+    }
+
+
+def _fill(net: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    wanted = net.state_dict()
+    missing, extra = sorted(set(wanted) - set(tensors)), sorted(set(tensors) - set(wanted))
+    if missing or extra:
+        example = f"lacks '{missing[0]}'" if missing else f"has '{extra[0]}' too many"
+        raise WeightsError(
+            f"{path}: not the weights of this network: {example} "
+            f"({len(missing)} missing, {len(extra)} unknown). Fetch or train them again."
+        )
+    for name, value in wanted.items():
+        if value.shape != tensors[name].shape:
+            raise WeightsError(
+                f"{path}: '{name}' is {list(tensors[name].shape)}, the network has {list(value.shape)}. "
+                "These weights are of another size."
+            )
+    net.load_state_dict({name: value.to(wanted[name].dtype) for name, value in tensors.items()})
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    header = _read_header(path)
+    with safe_open(str(path), framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118 (no mapping)
+
+
+def _read_header(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights. Train them, or see 'segtalker weights'.")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: damaged weights ({error}). Fetch or train them again.") from error
+    if header.get("format") != _FORMAT:
+        raise WeightsError(f"{path}: no SegTalker weights (format {header.get('format')!r}).")
+    return header
+
+
+def _stored(name: str, value: Tensor, half: bool) -> Tensor:
+    value = value.detach().cpu()
+    if not value.is_floating_point():
+        return value.contiguous().clone()
+    if not bool(torch.isfinite(value).all()):
+        raise WeightsError(f"'{name}' is not finite: the training has diverged, nothing is saved.")
+    fits = value.numel() == 0 or float(value.abs().max()) <= _LARGEST_HALF
+    return value.to(torch.float16 if half and fits else torch.float32).contiguous().clone()
+
+
+def _network_name(module: nn.Module) -> str:
+    for name, (module_name, class_name, _) in NETWORKS.items():
+        if type(module).__name__ == class_name and type(module).__module__ == module_name:
+            return name
+    raise WeightsError(f"{type(module).__name__}: not among the networks that weights are kept for.")
