@@ -52,7 +52,8 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys):
 
 
 def test_help_is_fast_and_loads_no_network_library():
-    code = "import sys; from segtalker.cli import build_parser; build_parser().format_help(); print('torch' in sys.modules)"
+    build = "from segtalker.cli import build_parser; build_parser().format_help()"
+    code = f"import sys; {build}; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
 
