@@ -35,9 +35,12 @@ def mel_window_start(time: Fraction) -> int:
     return math.floor((time - _CENTRE_LEAD) * MEL_RATE + Fraction(1, 2))
 
 
-def sync_window_start(time: Fraction) -> int:
-    """First of the 16 mel steps that belong to the five frames from `time` on."""
-    return math.floor(time * MEL_RATE)
+def sync_window_start(time: Fraction, frames: int = SYNC_FRAMES) -> int:
+    """First of the 16 mel steps of the training-grid frames from `time` on.
+
+    Five frames last exactly 16 steps; of a longer or shorter window the middle 0.2 s are taken.
+    """
+    return math.floor((time + Fraction(frames - SYNC_FRAMES, 2 * TOKEN_RATE)) * MEL_RATE)
 
 
 def token_position(time: Fraction) -> tuple[int, Fraction]:

@@ -33,6 +33,11 @@ def test_at_25_fps_the_window_is_that_of_the_five_frames_around() -> None:
         assert sync_window_start(Fraction(frame, 25)) == frame * 16 // 5
 
 
+def test_a_sync_window_of_seven_frames_reads_the_middle_of_them() -> None:
+    assert sync_window_start(Fraction(3, 25), frames=7) == sync_window_start(Fraction(4, 25))
+    assert sync_window_start(Fraction(0), frames=3) == -4
+
+
 @pytest.mark.parametrize("rate", [Fraction(24000, 1001), Fraction(25), Fraction(30000, 1001), Fraction(50)])
 def test_the_window_is_centred_on_the_exposure_of_the_frame_at_any_rate(rate: Fraction) -> None:
     for frame in range(0, 3000, 7):
