@@ -180,12 +180,12 @@ def _read_still(path: Path, table: FrameTable, max_side: int | None) -> Image:
     try:
         return to_rgb(frame, aspect, max_side)
     except ValueError:  # PyAV 18 cannot list side data that contains EXIF; OpenCV applies its orientation
-        image = cv2.cvtColor(cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        image = np.asarray(cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR))[..., ::-1]
     height, width = image.shape[:2]
     if max_side is not None and max(height, width) > max_side:
         scale = max_side / max(height, width)
         image = cv2.resize(image, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
-    return np.asarray(image, np.uint8)
+    return np.ascontiguousarray(image, np.uint8)
 
 
 def _decode_from(path: Path, table: FrameTable, start: int) -> Iterator[tuple[int, VideoFrame, Fraction]]:
@@ -232,7 +232,8 @@ def _square_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
 
 def _upright(image: Image, frame: VideoFrame) -> Image:
     """Apply the display matrix x' = a x + c y, y' = b x + d y; quarter turns and mirrors only."""
-    matrix: Any = next((side for side in frame.side_data if side.type is SideData.DISPLAYMATRIX), None)
+    side_data: Any = frame.side_data
+    matrix = side_data.get(SideData.DISPLAYMATRIX)
     if matrix is None:
         return image
     a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
