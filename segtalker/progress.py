@@ -1,0 +1,122 @@
+"""Progress of long work: one event type, a bar for people, and a clock that says where the time went.
+
+Library code calls an `OnProgress` callback and knows nothing of terminals; `ProgressBar` draws it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one stage has come."""
+
+    stage: str
+    """What is being done, as a person would say it: `finding faces`, `rendering`."""
+    done: int
+    total: int | None
+    """None where the amount is not known."""
+    unit: str = "frame"
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def ignore_progress(event: Progress) -> None:
+    """The `OnProgress` of a caller that does not care."""
+
+
+class ProgressBar:
+    """Draws one tqdm bar with rate and remaining time per stage; silent when standard error is no terminal.
+
+    It is an `OnProgress` callback and a context manager that closes the last bar.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet or not sys.stderr.isatty()
+        self._bar: Any = None
+        self._stage = ""
+
+    def __call__(self, event: Progress) -> None:
+        if self._quiet:
+            return
+        if event.stage != self._stage:
+            self._open(event)
+        self._bar.total = event.total
+        self._bar.update(event.done - self._bar.n)
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the bar of the current stage."""
+        if self._bar is not None:
+            self._bar.close()
+        self._bar, self._stage = None, ""
+
+    def _open(self, event: Progress) -> None:
+        from tqdm import tqdm
+
+        self.close()
+        self._stage = event.stage
+        # `initial`: work that a former run did must not count into the rate, or the estimate would be rosy.
+        self._bar = tqdm(
+            total=event.total,
+            initial=event.done,
+            desc=event.stage,
+            unit=event.unit,
+            dynamic_ncols=True,
+            file=sys.stderr,
+        )
+
+
+class StageClock:
+    """Adds up seconds per stage; a stage inside another is charged to itself alone, so the shares sum up.
+
+    with clock("encode"):
+        for frame in clock.iterate("decode", frames): ...   # the pulls count as decode, the rest as encode
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._running: list[str] = []
+        self._since = 0.0
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        self._charge()
+        self._running.append(stage)
+        try:
+            yield
+        finally:
+            self._charge()
+            self._running.pop()
+
+    def iterate(self, stage: str, items: Iterable[T]) -> Iterator[T]:
+        """Pass `items` on; the time that the source takes for each one is charged to `stage`."""
+        iterator = iter(items)
+        while True:
+            with self(stage):
+                try:
+                    item = next(iterator)
+                except StopIteration:
+                    return
+            yield item
+
+    def _charge(self) -> None:
+        now = time.perf_counter()
+        if self._running:
+            stage = self._running[-1]
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._since
+        self._since = now

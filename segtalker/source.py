@@ -1,0 +1,43 @@
+"""Where the frames of a dub come from: a video file, or a still portrait that is brought to life.
+
+Both look the same to the rest of the pipeline: a length, exact times, and frames by index in any range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+from segtalker.media.read import frame_times, probe, read_frames
+from segtalker.types import Frame, VideoInfo
+
+
+class FrameSource(Protocol):
+    """Frames by index; `read` may be called for any range, in any order, and gives the same pixels."""
+
+    @property
+    def info(self) -> VideoInfo:
+        """Size, rate and length."""
+
+    def times(self) -> list[Fraction]:
+        """Seconds of every frame since the first, ascending."""
+
+    def read(self, start: int = 0, stop: int | None = None, max_side: int | None = None) -> Iterator[Frame]:
+        """Frames `start`..`stop`, shrunk so that no side exceeds `max_side`."""
+
+
+class VideoSource:
+    """The frames of a video file."""
+
+    def __init__(self, path: Path) -> None:
+        self.info: VideoInfo = probe(path)
+
+    def times(self) -> list[Fraction]:
+        """Seconds of every frame since the first."""
+        return frame_times(self.info.path)
+
+    def read(self, start: int = 0, stop: int | None = None, max_side: int | None = None) -> Iterator[Frame]:
+        """Frames `start`..`stop`, upright RGB."""
+        return read_frames(self.info.path, start, stop, max_side)

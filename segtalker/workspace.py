@@ -1,0 +1,123 @@
+"""The work folder of one dub: what an interrupted run finds again, and how results get their final name.
+
+The folder stands beside the output as `.NAME.segtalker/KEY`, where KEY is a digest of the contents of the inputs
+and of every setting that changes the result: a run with other inputs never meets foreign leftovers. It is removed
+once the video is complete, unless the caller named a folder of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from segtalker.errors import StorageError
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EROFS: "the file system is read-only",
+}
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One run's folder; all of its files may vanish at any time between runs."""
+
+    folder: Path
+    keep: bool
+    """The caller asked for this folder, so it stays when the run is done."""
+
+    def path(self, *parts: str) -> Path:
+        """A path inside; its parent exists."""
+        path = self.folder.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def remove(self) -> None:
+        """Delete the folder after success (and its parent once that is empty)."""
+        if self.keep:
+            return
+        shutil.rmtree(self.folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.folder.parent.rmdir()
+
+
+def open_workspace(output: Path, key: str, work_dir: Path | None = None) -> Workspace:
+    """Make or find the folder of (output, key). Leftovers of other keys beside the same output are removed."""
+    if work_dir is not None:
+        folder = work_dir / f"{output.stem}-{key}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return Workspace(folder, keep=True)
+    root = output.parent / f".{output.name}.segtalker"
+    folder = root / key
+    for stale in root.iterdir() if root.is_dir() else ():
+        if stale != folder:
+            shutil.rmtree(stale, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    return Workspace(folder, keep=False)
+
+
+def check_output(output: Path, *inputs: Path) -> None:
+    """Raise `StorageError` before any work where `output` could not be written; nothing is left behind."""
+    if output.is_dir():
+        raise StorageError(f"{output}: is a folder; give a file name such as {output / 'dubbed.mp4'}.")
+    if any(source.exists() and output.exists() and source.samefile(output) for source in inputs):
+        raise StorageError(f"{output}: is an input of this dub; choose another output name.")
+    with explain_os_errors(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        probe = output.parent / f".{output.name}.{os.getpid()}.probe"
+        probe.touch()
+        probe.unlink()
+
+
+@contextlib.contextmanager
+def explain_os_errors(output: Path) -> Iterator[None]:
+    """Turn what the operating system says about a full or closed disk into one line with a remedy."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REASONS:
+            raise
+        where = error.filename or output
+        raise StorageError(
+            f"{where}: cannot write: {_REASONS[error.errno]}. Mend that, or choose another --output, and run the "
+            "same command again; finished parts are kept."
+        ) from error
+
+
+def write_atomically(path: Path, data: bytes | str) -> None:
+    """Write a small file so that `path` is either whole or as before."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        if isinstance(data, str):
+            temporary.write_text(data, encoding="utf-8")
+        else:
+            temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def content_digest(*paths: Path) -> str:
+    """Hexadecimal SHA-256 over the contents of files, in order."""
+    digest = hashlib.sha256()
+    for path in paths:
+        part = hashlib.sha256()
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                part.update(block)
+        digest.update(part.digest())
+    return digest.hexdigest()
+
+
+def run_key(*parts: str) -> str:
+    """A short name for everything that decides a result."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
