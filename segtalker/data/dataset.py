@@ -19,14 +19,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from segtalker.audio.mel import MEL_RATE, MEL_SILENCE
-from segtalker.audio.windows import CHUNK_TOKENS, WINDOW_STEPS, mel_window_start, sync_window_start
+from segtalker.audio.mel import MEL_SILENCE
+from segtalker.audio.windows import (
+    CHUNK_TOKENS,
+    SYNC_FRAMES,
+    mel_window_start,
+    mel_windows,
+    sync_window_start,
+)
 from segtalker.data.augment import NO_AUGMENT, AugmentConfig, augment_mel, augment_tokens, jitter_maps
-from segtalker.data.phones import CLOSURES, frames_of, spoken_windows
+from segtalker.data.phones import frame_times, spoken_windows
 from segtalker.data.sampler import Draw, IndexedSampler
 from segtalker.data.shards import FPS, ShardReader
 from segtalker.errors import DataError
-from segtalker.regions import Region
+from segtalker.metrics.opening import BILABIALS, in_phones
+from segtalker.regions import NUM_REGIONS, Region
 
 Batch = dict[str, Tensor]
 
@@ -101,32 +108,32 @@ def identity_place(identity: str) -> float:
 class SyncBatches:
     """`batch(step)` gives C clips x W windows of T frames.
 
-    masks: uint8 [C, W, T, S/2, S] region maps, lower half. mel: [C, W, 1, 80, steps]. start: int64 [C, W],
+    masks: uint8 [C, W, T, S/2, S] region maps, lower half. mel: [C, W, 1, 80, 16]. start: int64 [C, W],
     first frames. spoken: bool [C, W].
     """
 
     def __init__(
         self, clips: ClipsConfig, cfg: SyncDataConfig, frames: int, seed: int, train: bool = True
     ) -> None:
-        self._reader, found = open_clips(clips, train)
-        self._clips = [i for i in found if self._reader.rows[i].num_frames >= frames + cfg.windows]
-        if not self._clips:
+        self.reader, found = open_clips(clips, train)
+        self.clips = [i for i in found if self.reader.rows[i].num_frames >= frames + cfg.windows]
+        if not self.clips:
             raise DataError(f"{clips.folder}: every clip is shorter than {frames + cfg.windows} frames.")
         self._cfg, self._frames = cfg, frames
         self._augment = cfg.augment if train else NO_AUGMENT
-        self.sampler = IndexedSampler(len(self._clips), cfg.clips, seed)
+        self.sampler = IndexedSampler(len(self.clips), cfg.clips, seed)
 
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> Batch:
         """This rank's share of the batch of a step."""
         return stack([self._clip(draw) for draw in self.sampler.batch(step, rank, world_size)])
 
     def _clip(self, draw: Draw) -> dict[str, NDArray]:
-        rng, clip, frames = draw.generator(), self._clips[draw.index], self._frames
-        spoken = spoken_windows(self._reader.rows[clip], frames)
+        rng, clip, frames = draw.generator(), self.clips[draw.index], self._frames
+        spoken = spoken_windows(self.reader.rows[clip], frames)
         starts = spread_starts(spoken, self._cfg, rng)
-        maps = self._reader.take(clip, "maps", (starts[:, None] + np.arange(frames)).ravel())
+        maps = self.reader.take(clip, "maps", (starts[:, None] + np.arange(frames)).ravel())
         maps = jitter_maps(maps, self._augment, rng).reshape(len(starts), frames, *maps.shape[1:])
-        mel = sync_mel(self._reader.read(clip, "mel"), starts, frames)
+        mel = sync_mel(self.reader.read(clip, "mel"), starts, frames)
         return {
             "masks": maps[..., maps.shape[-1] // 2 :, :],
             "mel": augment_mel(mel, self._augment, rng)[:, None],
@@ -152,23 +159,10 @@ def spread_starts(
     return np.sort(order[: cfg.windows])
 
 
-def window_steps(frames: int) -> int:
-    """Mel steps of a SyncNet window of `frames` frames (16 for 5)."""
-    return frames * MEL_RATE // FPS
-
-
 def sync_mel(mel: NDArray, starts: Sequence[int] | NDArray[np.int64], frames: int) -> NDArray[np.float32]:
-    """Mel windows [N, 80, steps] that belong to `frames` frames from each of `starts` on."""
-    return cut_windows(mel, [sync_window_start(Fraction(int(f), FPS)) for f in starts], window_steps(frames))
-
-
-def cut_windows(mel: NDArray, starts: Sequence[int], steps: int) -> NDArray[np.float32]:
-    """Windows [N, 80, steps] of a spectrogram [M, 80]; what lies outside is silence."""
-    index = np.asarray(starts, np.int64)[:, None] + np.arange(steps)
-    outside = (index < 0) | (index >= len(mel))
-    windows = np.asarray(mel[np.clip(index, 0, len(mel) - 1)], np.float32)
-    windows[outside] = MEL_SILENCE
-    return np.ascontiguousarray(windows.transpose(0, 2, 1))
+    """Mel windows [N, 80, 16] under `frames` frames from each of `starts` on: of the middle five of them."""
+    lead = Fraction(frames - SYNC_FRAMES, 2 * FPS)
+    return mel_windows(mel, [sync_window_start(Fraction(int(f), FPS) + lead) for f in starts])
 
 
 class TSGBatches:
@@ -183,21 +177,19 @@ class TSGBatches:
     def __init__(
         self, clips: ClipsConfig, cfg: TSGDataConfig, seed: int, windows_from: int = 0, train: bool = True
     ) -> None:
-        self._reader, found = open_clips(clips, train)
+        self.reader, found = open_clips(clips, train)
         needed = 2 * cfg.min_reference_gap + cfg.frames
-        # A long clip stands in the list once for each 3 s, so that every second of speech counts alike.
-        self._clips = [
-            i
-            for i in found
-            for _ in range(round(max(1, self._reader.rows[i].num_frames / CHUNK_TOKENS)))
-            if self._reader.rows[i].num_frames >= needed
+        self.clips = [i for i in found if self.reader.rows[i].num_frames >= needed]
+        # A long clip comes once for each 3 s, so that every second of speech counts alike.
+        self._turns = [
+            i for i in self.clips for _ in range(max(1, round(self.reader.rows[i].num_frames / CHUNK_TOKENS)))
         ]
-        if not self._clips:
+        if not self.clips:
             raise DataError(f"{clips.folder}: every clip is shorter than {needed} frames.")
         self._cfg, self._windows_from = cfg, windows_from
         self._augment = cfg.augment if train else NO_AUGMENT
         self._silence_share = cfg.silence_share if train else 0.0
-        self.sampler = IndexedSampler(len(self._clips), cfg.items, seed)
+        self.sampler = IndexedSampler(len(self._turns), cfg.items, seed)
         self._mouth_area = lru_cache(maxsize=None)(self._count_mouth)
 
     def __getstate__(self) -> dict:
@@ -212,21 +204,31 @@ class TSGBatches:
         consecutive = step >= self._windows_from
         return stack([self._item(d, consecutive) for d in self.sampler.batch(step, rank, world_size)])
 
+    def region_areas(self, most: int = 64) -> NDArray[np.int64]:
+        """Pixels [12] of each region in three frames of each of the first `most` clips."""
+        counts = np.zeros(NUM_REGIONS, np.int64)
+        for clip in self.clips[:most]:
+            last = self.reader.rows[clip].num_frames - 1
+            maps = self.reader.take(clip, "maps", (0, last // 2, last))
+            counts += np.bincount(maps.ravel(), minlength=NUM_REGIONS)
+        return counts
+
     def _item(self, draw: Draw, consecutive: bool) -> dict[str, NDArray]:
-        rng, clip, cfg = draw.generator(), self._clips[draw.index], self._cfg
-        length = self._reader.rows[clip].num_frames
+        rng, clip, cfg = draw.generator(), self._turns[draw.index], self._cfg
+        row = self.reader.rows[clip]
+        length = row.num_frames
         area = self._mouth_area(clip)
         chunk = int(rng.integers(0, max(1, length - CHUNK_TOKENS + 1)))
         silent = bool(rng.random() < self._silence_share)
         frames = self._pick_frames(chunk, length, area, consecutive, silent, rng)
         reference = pick_reference(area, frames, cfg, rng)
-        maps = self._reader.take(clip, "maps", np.append(frames, reference))
+        maps = self.reader.take(clip, "maps", np.append(frames, reference))
         together = jitter_maps(maps, self._augment, rng)
-        mel = self._reader.read(clip, "mel")
+        mel = self.reader.read(clip, "mel")
         times = [Fraction(int(f), FPS) for f in frames]
         starts = [mel_window_start(time) for time in times] + [sync_window_start(times[0])]
-        windows = cut_windows(mel, starts, WINDOW_STEPS)
-        tokens, padding = chunk_of(self._reader.read(clip, "tokens", chunk, chunk + CHUNK_TOKENS))
+        windows = mel_windows(mel, starts)
+        tokens, padding = chunk_of(self.reader.read(clip, "tokens", chunk, chunk + CHUNK_TOKENS))
         if silent:
             windows, tokens = np.full_like(windows, MEL_SILENCE), np.zeros_like(tokens)
         windows = augment_mel(windows, self._augment, rng)
@@ -237,7 +239,7 @@ class TSGBatches:
             "tokens": augment_tokens(tokens, self._augment, rng),
             "padding": padding,
             "token": np.minimum(frames - chunk, CHUNK_TOKENS - 1),
-            "closure": frames_of(self._reader.rows[clip], CLOSURES)[frames] & ~silent,
+            "closure": in_phones(frame_times(row)[frames], row.phones, BILABIALS) & (not silent),
             "sync_mel": windows[-1:],
         }
 
@@ -259,7 +261,7 @@ class TSGBatches:
         return np.sort(rng.choice(inside, count, replace=False))
 
     def _count_mouth(self, clip: int) -> NDArray[np.int64]:
-        return (self._reader.read(clip, "maps") == Region.MOUTH).sum(axis=(1, 2))
+        return (self.reader.read(clip, "maps") == Region.MOUTH).sum(axis=(1, 2))
 
 
 def pick_reference(

@@ -201,10 +201,10 @@ class ShardReader:
         ]
 
     def read(self, clip: int, name: str, start: int = 0, stop: int | None = None) -> NDArray[Any]:
-        """Rows [start, stop) of the field `name` of one clip, as stored (`FIELDS`)."""
+        """Rows [start, stop) of the field `name` of one clip, as stored; `stop` may lie past the end."""
         view = self._slice(clip, name)
-        stop = view.get_shape()[0] if stop is None else stop
-        return view[start:stop]
+        length = view.get_shape()[0]
+        return view[start : length if stop is None else min(stop, length)]
 
     def take(self, clip: int, name: str, indices: Iterable[int]) -> NDArray[Any]:
         """The rows `indices` of a field, in that order; only those are read from disk."""

@@ -1,7 +1,7 @@
 """Weights for use: one slim safetensors file that knows its network and its configuration.
 
-Training states (optimizers, step, data position) are another thing: `training/state.py`. Loading executes nothing
-from the file, builds the class that `NETWORKS` names, and insists on every tensor.
+Training states (optimizers, step, data position) are another thing: `training/state.py`. Loading executes
+nothing from the file, builds the class that `NETWORKS` names, and insists on every tensor.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _LARGEST_HALF = torch.finfo(torch.float16).max
 def save_weights(
     module: nn.Module, cfg: Any, path: Path, metadata: Mapping[str, Any] | None = None, half: bool = True
 ) -> Path:
-    """Write a network to `path` in one move, in half precision unless `half` is false or a value does not fit.
+    """Write a network to `path` in one move, in half precision if `half` is set and the values fit.
 
-    cfg: the dataclass that the network was built from. metadata: what else to remember (steps, figures, seeds).
+    cfg: the dataclass that the network was built from. metadata: what else to remember (steps, figures).
     """
     network = _network_name(module)
     tensors = {name: _stored(name, value, half) for name, value in module.state_dict().items()}

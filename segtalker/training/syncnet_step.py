@@ -1,0 +1,183 @@
+"""One optimization step of the lip-sync expert (arXiv 2409.03605, Sec. 3.2, eq. (3)).
+
+The paper pairs each window with one right or wrong piece of speech. Here every window of a clip meets the
+speech of every other window of that clip, and the network must also pick the right one among them: without
+these many in-clip negatives it sits at a loss of 0.69 for very long. The same task trains the expert that
+only evaluates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from segtalker.data.dataset import ClipsConfig, SyncBatches, SyncDataConfig
+from segtalker.losses.sync import in_clip_sync_loss, pair_bce
+from segtalker.models.syncnet import SyncNet, SyncNetConfig
+from segtalker.training.loop import Batch, Metrics, RunConfig, TrainContext, autocast, seeded, split_batch
+from segtalker.training.maps import pool_lower_half
+from segtalker.training.state import OptimConfig, TrainState
+from segtalker.weights.checkpoint import save_weights
+
+EVALUATION_GAP = 10
+"""Frames (0.4 s) that wrong pairs are apart at least when accuracy is measured."""
+_STUCK_LOSS = 0.67
+_STUCK_STEP = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncLossConfig:
+    """Every weight of the loss."""
+
+    nce_weight: float = 0.25
+    """Of the two-way choice among a clip's windows, beside the binary cross-entropy."""
+    negative_gap: int = 5
+    """Frames that two windows must be apart at least to make a wrong pair."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncNetTrainConfig:
+    """What `segtalker train syncnet` reads."""
+
+    clips: ClipsConfig
+    model: SyncNetConfig = field(default_factory=SyncNetConfig.mini)
+    data: SyncDataConfig = field(default_factory=SyncDataConfig)
+    loss: SyncLossConfig = field(default_factory=SyncLossConfig)
+    optimizer: OptimConfig = field(default_factory=OptimConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    name: str = "syncnet"
+    """Of the weights file."""
+    accumulate: int = 1
+    """Parts (of whole clips) that a batch is cut into to save memory."""
+    val_batches: int = 4
+
+
+class SyncNetTask:
+    """Trains SyncNet; see `training/loop.py` for what each method is for."""
+
+    def __init__(self, cfg: SyncNetTrainConfig) -> None:
+        self.cfg = cfg
+        self.notes: list[str] = []
+        self._train = SyncBatches(cfg.clips, cfg.data, cfg.model.window, cfg.run.seed)
+        self._val = SyncBatches(cfg.clips, cfg.data, cfg.model.window, seed=0, train=False)
+
+    def build(self, context: TrainContext) -> TrainState:
+        """The network with its optimizer."""
+        cfg = self.cfg
+        state = TrainState(self._train.sampler, context.device, cfg.run.channels_last)
+        net = seeded(lambda: Embedder(SyncNet(cfg.model)), cfg.run.seed)
+        state.add("syncnet", net, cfg.optimizer, cfg.run.max_steps, wrap=context.wrap)
+        return state
+
+    def batches(self) -> SyncBatches:
+        """Training batches by step."""
+        return self._train
+
+    def step(self, state: TrainState, batch: Batch) -> Metrics:
+        """All pairs within each clip."""
+        sums: dict[str, float] = {}
+        for part in split_batch(batch, self.cfg.accumulate):
+            losses = self._losses(state.nets["syncnet"], part)
+            (losses["loss"] / self.cfg.accumulate).backward()
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach()) / self.cfg.accumulate
+        return {**sums, "grad_norm": float(state.apply("syncnet")), "lr": state.learning_rate("syncnet")}
+
+    @torch.no_grad()
+    def validate(self, state: TrainState) -> Metrics:
+        """Loss and accuracy on held-out clips: balanced pairs >= 0.4 s apart, silent windows left out."""
+        figures: dict[str, list[float]] = {"val_bce": [], "val_accuracy": []}
+        for number in range(self.cfg.val_batches):
+            batch = {name: value.to(state.device) for name, value in self._val.batch(number).items()}
+            logits = self._pair_logits(state.averaged("syncnet"), batch)
+            pairs = pair_masks(batch["start"], batch["spoken"], EVALUATION_GAP, spoken_only=True)
+            figures["val_bce"].append(float(pair_bce(logits, *pairs)))
+            figures["val_accuracy"].append(float(balanced_accuracy(logits, *pairs)))
+        return {name: float(np.mean(values)) for name, values in figures.items()}
+
+    def picture(self, state: TrainState) -> NDArray[np.uint8] | None:
+        """Probability of every mask window (down) with every mel window (across) of one held-out batch."""
+        batch = {name: value.to(state.device) for name, value in self._val.batch(0).items()}
+        with torch.no_grad():
+            grids = torch.sigmoid(self._pair_logits(state.averaged("syncnet"), batch)).cpu().numpy()
+        tiles = np.kron(np.concatenate(grids[:6], axis=1), np.ones((12, 12)))
+        return np.repeat((255 * tiles).astype(np.uint8)[..., None], 3, axis=2)
+
+    def alert(self, step: int, metrics: Mapping[str, float]) -> str | None:
+        """SyncNet's known way to fail is to answer one half to everything."""
+        if step >= _STUCK_STEP and metrics.get("bce", 0.0) > _STUCK_LOSS:
+            return (
+                f"the loss still sits near 0.69 (now {metrics['bce']:.3f}): nothing is being learned. Check "
+                "that speech and maps of the clips are in sync, raise data.windows, or warm up longer."
+            )
+        return None
+
+    def save(self, state: TrainState, folder: Path, figures: Mapping[str, float]) -> Path:
+        """Slim weights of the averaged network."""
+        net = state.averaged("syncnet")
+        assert isinstance(net, Embedder)
+        info = {"steps": state.step, "seed": self.cfg.run.seed, "figures": dict(figures)}
+        return save_weights(net.syncnet, self.cfg.model, folder / f"{self.cfg.name}.safetensors", info)
+
+    def _losses(self, net: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Means over clips, which weigh the same however many pairs they have."""
+        logits = self._pair_logits(net, batch)
+        positive, negative = pair_masks(batch["start"], batch["spoken"], self.cfg.loss.negative_gap)
+        rows = []
+        for grid in zip(logits.split(1), positive.split(1), negative.split(1), strict=True):
+            losses = in_clip_sync_loss(*grid, self.cfg.loss.nce_weight)
+            rows.append({**losses, "accuracy": balanced_accuracy(*grid)})
+        return {name: torch.stack([row[name] for row in rows]).mean() for name in rows[0]}
+
+    def _pair_logits(self, net: nn.Module, batch: Batch) -> Tensor:
+        """Log-odds [C, W, W] of mask window i with mel window j of each clip."""
+        clips, windows = batch["start"].shape
+        with autocast(batch["mel"].device, self.cfg.run.precision):
+            masks, mel, scale = net(batch["masks"].flatten(0, 1), batch["mel"].flatten(0, 1))
+        masks = F.normalize(masks.float(), dim=1).unflatten(0, (clips, windows))
+        mel = F.normalize(mel.float(), dim=1).unflatten(0, (clips, windows))
+        return scale[0] * (masks @ mel.transpose(1, 2)) + scale[1]
+
+
+class Embedder(nn.Module):
+    """SyncNet's two branches in one forward pass, fed with region maps as stored."""
+
+    def __init__(self, syncnet: SyncNet) -> None:
+        super().__init__()
+        self.syncnet = syncnet
+
+    def forward(self, masks: Tensor, mel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Embeddings [N, 512] of lower-half maps [N, T, S/2, S] and of mel [N, 1, 80, 16]; scale and bias."""
+        net = self.syncnet
+        pooled = pool_lower_half(masks, net.cfg.size)
+        zero = torch.zeros((), device=mel.device)
+        bias = net.scale_cosine(zero)
+        scale = torch.stack([net.scale_cosine(zero + 1) - bias, bias])
+        return net.embed_masks(pooled), net.embed_mel(mel), scale
+
+
+def pair_masks(start: Tensor, spoken: Tensor, gap: int, spoken_only: bool = False) -> tuple[Tensor, Tensor]:
+    """Right and wrong pairs [C, W, W] of windows that start at frames [C, W] of C clips.
+
+    Wrong ones are at least `gap` frames apart, and not both silent: two silences do belong together. With
+    `spoken_only`, silent windows take part in no pair at all.
+    """
+    both = spoken[:, :, None] & spoken[:, None, :]
+    either = spoken[:, :, None] | spoken[:, None, :]
+    apart = (start[:, :, None] - start[:, None, :]).abs()
+    positive = torch.eye(start.shape[1], dtype=torch.bool, device=start.device).expand_as(apart)
+    negative = (apart >= gap) & either
+    return (positive & both, negative & both) if spoken_only else (positive, negative)
+
+
+def balanced_accuracy(logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+    """Mean of the shares of right pairs found and of wrong ones refused at probability one half."""
+    found, refused = (logits > 0) & positive, (logits <= 0) & negative
+    return 0.5 * (found.sum() / positive.sum().clamp(min=1) + refused.sum() / negative.sum().clamp(min=1))
