@@ -32,8 +32,8 @@ def weighted_cross_entropy(
 def area_weights(area: Tensor, power: float = 1.0, largest: float = 10.0) -> Tensor:
     """Class weights [C] from the `area` [C] of each class in the data: proportional to area^-power, clipped.
 
-    The weight of an average pixel is exactly 1 and no weight exceeds `largest` (by the paper's
-    inverse area, power 1, earrings would get some thousand times the weight of skin). A class that never occurs weighs
+    The weight of an average pixel is exactly 1 and no weight exceeds `largest`: by the paper's inverse area,
+    power 1, earrings would get some thousand times the weight of skin. A class that never occurs weighs
     `largest`.
     """
     if largest < 1.0:
