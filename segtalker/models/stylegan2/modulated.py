@@ -7,11 +7,11 @@ that is one convolution a region. Every output pixel p belongs to one region r(p
 
 and one plain convolution of x(q) s_r(q) already gives it wherever all inputs of p lie in p's region.
 Elsewhere only the taps that cross a border are wrong, by W_k x(q) (s_r(p) - s_r(q)): these few (p, q) pairs
-are gathered, multiplied by their tap's matrix (one batched GEMM) and added. Up-sampling layers are the same
+are gathered, multiplied by their tap's matrix and added. Up-sampling layers are the same
 with the four phases of the transposed convolution folded with its blur: 4 phases x 3x3 taps. 1x1 layers
 never cross.
 
-Shape legend: N batch, R regions (1 or num_regions), I input and O output channels, T taps, P pairs of a tap.
+Shape legend: N batch, R regions (1 or num_regions), I input and O output channels, T taps, P pairs.
 """
 
 from __future__ import annotations
@@ -24,9 +24,6 @@ from torch import Tensor, nn
 
 from segtalker.models.stylegan2.layers import BLUR_TAPS, Blur, EqualLinear
 from segtalker.models.stylegan2.routing import Crossings, LayerRouting
-
-_MAX_GATHERED = 1 << 25
-"""Gathered values (pairs x channels) at once, to bound the memory of wildly fragmented maps."""
 
 
 class ModulatedConv2d(nn.Module):
@@ -103,21 +100,12 @@ class ModulatedConv2d(nn.Module):
 
     def _correct(self, out: Tensor, x: Tensor, styles: Tensor, crossings: Crossings) -> Tensor:
         """Add W_k x(q) (s_own - s_other) to `out` for every crossing pair."""
-        rows_in, rows_out = _rows(x), _rows(out)
         changes = (styles[:, :, None] - styles[:, None]).reshape(-1, styles.shape[-1]).to(x.dtype)
-        taps = self._tap_matrices().to(x.dtype)
-        step = _taps_at_once(crossings, x)
-        for start in range(0, len(taps), step):
-            longest = max(crossings.counts[start : start + step])
-            if longest == 0:
-                continue
-            part = slice(start, start + step), slice(0, longest)
-            gathered = F.embedding(crossings.source[part], rows_in)
-            gathered = gathered * F.embedding(crossings.change[part], changes)
-            values = torch.bmm(gathered, taps[start : start + step]).flatten(0, 1)
-            rows_out = rows_out.index_add_(0, crossings.target[part].reshape(-1), values.to(out.dtype))
+        pairs = F.embedding(crossings.source, _rows(x)) * F.embedding(crossings.change, changes)
+        values = _tap_products(pairs, self._tap_matrices().to(x.dtype), crossings.counts)
+        rows = _rows(out).index_add_(0, crossings.target, values.to(out.dtype))
         count, channels, height, width = out.shape
-        return rows_out.view(count, height, width, channels).permute(0, 3, 1, 2)
+        return rows.view(count, height, width, channels).permute(0, 3, 1, 2)
 
     def _tap_matrices(self) -> Tensor:
         """[T, I, O], one matrix a tap: 9 of the kernel, or 36 (phase y, x, ky, kx) when up-sampling."""
@@ -142,11 +130,11 @@ def _rows(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
 
 
-def _taps_at_once(crossings: Crossings, x: Tensor) -> int:
-    """One on a CPU (no padding, small buffers); as many as memory allows elsewhere (few launches)."""
-    if x.device.type == "cpu":
-        return 1
-    return max(1, _MAX_GATHERED // (crossings.source.shape[1] * x.shape[1]))
+def _tap_products(pairs: Tensor, taps: Tensor, counts: tuple[int, ...]) -> Tensor:
+    """Rows [P, I], sorted by tap, times their tap's matrix of [T, I, O]: [P, O]."""
+    if len(set(counts)) == 1:
+        return torch.bmm(pairs.view(len(taps), counts[0], -1), taps).flatten(0, 1)
+    return torch.cat([rows @ tap for rows, tap in zip(pairs.split(counts), taps.unbind(0), strict=True)])
 
 
 def _scaled(fresh: Tensor, factor: Tensor) -> Tensor:

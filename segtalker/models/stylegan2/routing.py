@@ -4,7 +4,7 @@ They depend on the region map alone, so they are found once per map and resoluti
 all layers of that resolution. A host map costs no device synchronisation; a map that already lives on a GPU
 is copied to the host once, which waits for the device.
 
-Shape legend: N batch, R regions, H W size of a layer's output, T taps, P crossings of the fullest tap.
+Shape legend: N batch, R regions, H W size of a layer's output, T taps, P crossings of all taps.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ _Map = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Crossings:
-    """Pairs (output pixel, input pixel) of two different regions, one row of pairs a tap.
+    """Pairs (output pixel, input pixel) of two different regions, sorted by the tap that joins them.
 
-    All are int64 [T, P], padded with pairs whose two styles are equal, which add exactly zero. Pixels count
-    rows of a channels-last tensor [N * H * W, C].
+    All are int64 [P]. Pixels count rows of a channels-last tensor [N * H * W, C].
     """
 
     source: Tensor
@@ -34,7 +33,8 @@ class Crossings:
     change: Tensor
     """Row of [N * R * R, C]: (the output pixel's region, which counts; the input pixel's, which was used)."""
     counts: tuple[int, ...]
-    """Pairs of each tap before the padding."""
+    """Pairs of each tap, T numbers. Off the CPU all are equal: short taps are padded with pairs whose two
+    regions are equal, which add exactly zero, so that one batched product serves all taps."""
 
 
 @dataclass(frozen=True)
@@ -115,19 +115,20 @@ class RegionRouting:
         return regions + first[:, None, None]
 
     def _crossings(self, taps: list[_Pairs]) -> Crossings | None:
-        longest = max(len(tap.source) for tap in taps)
-        if longest == 0:
+        counts = [len(tap.source) for tap in taps]
+        if max(counts) == 0:
             return None
-        table = np.zeros((3, len(taps), longest), dtype=np.int64)
-        for index, tap in enumerate(taps):
-            count = len(tap.source)
+        padded = [max(counts)] * len(taps) if self.device.type != "cpu" else counts
+        table = np.zeros((3, sum(padded)), dtype=np.int64)
+        first = 0
+        for tap, count, space in zip(taps, counts, padded, strict=True):
             own = tap.sample * self.num_regions + tap.own_region
-            table[0, index, :count] = tap.source
-            table[1, index, :count] = tap.target
-            table[2, index, :count] = own * self.num_regions + tap.other_region
-        counts = tuple(len(tap.source) for tap in taps)
+            table[0, first : first + count] = tap.source
+            table[1, first : first + count] = tap.target
+            table[2, first : first + count] = own * self.num_regions + tap.other_region
+            first += space
         source, target, change = self._to_device(table).unbind(0)
-        return Crossings(source, target, change, counts)
+        return Crossings(source, target, change, tuple(padded))
 
     def _to_device(self, array: NDArray[np.int64]) -> Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(array))
