@@ -1,0 +1,161 @@
+import json
+import os
+import uuid
+
+import pytest
+
+from segtalker import storage
+from segtalker.errors import StorageError
+
+
+@pytest.fixture(params=["local", "memory", pytest.param("s3", marks=pytest.mark.slow)])
+def folder(request, tmp_path):
+    if request.param == "local":
+        return str(tmp_path / "store")
+    if request.param == "memory":
+        return f"memory://{uuid.uuid4().hex}"
+    return f"s3://{request.getfixturevalue('bucket')}/{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="session")
+def bucket():
+    server_module = pytest.importorskip("moto.server", reason="needs moto[server]")
+    pytest.importorskip("s3fs", reason="needs s3fs")
+    import boto3
+    import fsspec
+
+    server = server_module.ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    settings = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in settings.items():
+            patch.setenv(key, value)
+        boto3.client("s3").create_bucket(Bucket="bucket")
+        fsspec.filesystem("s3").clear_instance_cache()
+        yield "bucket"
+    server.stop()
+
+
+def test_join_puts_one_slash_between_parts():
+    assert storage.join("s3://b/x/", "/y/", "z") == "s3://b/x/y/z"
+    assert storage.join("/", "tmp") == "/tmp"
+
+
+def test_what_is_written_is_read_back_and_replaced(folder):
+    name = storage.join(folder, "a", "x.bin")
+    assert not storage.exists(name)
+    storage.write_bytes(name, b"one")
+    storage.write_bytes(name, b"two!")
+    assert storage.read_bytes(name) == b"two!"
+    assert storage.list_names(folder) == ["a"]
+    assert storage.list_files(folder) == ["a/x.bin"]
+
+
+def test_removing_is_idempotent(folder):
+    storage.write_bytes(storage.join(folder, "a/x"), b"1")
+    storage.remove(folder)
+    storage.remove(folder)
+    assert storage.list_files(folder) == [] and storage.list_names(folder) == []
+
+
+def test_create_succeeds_once(folder):
+    name = storage.join(folder, "claim.json")
+    assert storage.create(name, b"first")
+    assert not storage.create(name, b"second")
+    assert storage.read_bytes(name) == b"first"
+
+
+def test_a_file_travels_there_and_back(folder, tmp_path):
+    source = tmp_path / "source.bin"
+    source.write_bytes(os.urandom(3_000_000))
+    storage.put_file(source, storage.join(folder, "deep/er/file.bin"))
+    storage.get_file(storage.join(folder, "deep/er/file.bin"), tmp_path / "back.bin")
+    assert (tmp_path / "back.bin").read_bytes() == source.read_bytes()
+
+
+def test_reading_an_absent_file_names_it(folder):
+    with pytest.raises(StorageError, match=r"nothing\.txt: cannot read it: there is no such file"):
+        storage.read_bytes(storage.join(folder, "nothing.txt"))
+
+
+def test_a_sealed_folder_travels_and_verifies(folder, tmp_path):
+    local = tmp_path / "local"
+    (local / "sub").mkdir(parents=True)
+    (local / "a.txt").write_text("a")
+    (local / "sub" / "b.txt").write_text("bb")
+    manifest = storage.put_folder(local, folder, extra={"made_by": "test"})
+    assert manifest["files"]["sub/b.txt"]["bytes"] == 2
+    assert storage.verify_folder(folder)["made_by"] == "test"
+    storage.fetch_folder(folder, tmp_path / "copy")
+    assert (tmp_path / "copy" / "sub" / "b.txt").read_text() == "bb"
+    with pytest.raises(StorageError, match="exists already"):
+        storage.fetch_folder(folder, tmp_path / "copy")
+
+
+def test_a_folder_without_manifest_does_not_exist(folder):
+    storage.write_bytes(storage.join(folder, "a.txt"), b"a")
+    assert not storage.is_sealed(folder)
+    with pytest.raises(StorageError, match=r"no MANIFEST\.json, so the folder was never completed"):
+        storage.verify_folder(folder)
+    storage.seal_folder(folder)
+    assert storage.is_sealed(folder) and list(storage.verify_folder(folder)["files"]) == ["a.txt"]
+
+
+@pytest.mark.parametrize("damage", [b"short", b"other content!!!", None])
+def test_a_changed_short_or_missing_file_is_named(folder, damage):
+    name = storage.join(folder, "w.bin")
+    storage.write_bytes(name, b"0123456789abcdef")
+    storage.seal_folder(folder)
+    if damage is None:
+        storage.remove(name)
+    else:
+        storage.write_bytes(name, damage)
+    with pytest.raises(StorageError, match=r"w\.bin"):
+        storage.verify_folder(folder)
+
+
+def test_a_size_check_alone_misses_changed_content_of_equal_size(folder):
+    name = storage.join(folder, "w.bin")
+    storage.write_bytes(name, b"aaaa")
+    storage.seal_folder(folder)
+    storage.write_bytes(name, b"bbbb")
+    storage.verify_folder(folder, check_content=False)
+    with pytest.raises(StorageError):
+        storage.verify_folder(folder)
+
+
+def test_a_damaged_manifest_is_refused(tmp_path):
+    (tmp_path / "a").write_text("a")
+    (tmp_path / storage.MANIFEST).write_text(json.dumps({"wrong": 1}))
+    with pytest.raises(StorageError, match="is damaged"):
+        storage.verify_folder(tmp_path)
+
+
+def test_sealing_nothing_is_refused(folder):
+    with pytest.raises(StorageError, match="nothing to seal"):
+        storage.seal_folder(folder)
+
+
+def test_a_failed_local_write_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
+    target = tmp_path / "report.json"
+    target.write_bytes(b"old")
+
+    def full(source, destination):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(StorageError, match=r"report\.json: cannot write it \(No space left on device\)"):
+        storage.write_bytes(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["report.json"]
+
+
+def test_unknown_storage_is_explained():
+    with pytest.raises(StorageError, match="this kind of storage cannot be used"):
+        storage.read_bytes("nowhere42://x/y")
