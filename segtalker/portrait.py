@@ -1,0 +1,218 @@
+"""A still portrait as a video: natural blinks and slight head motion, the same for the same seed.
+
+Every frame is a pure function of (picture, face, seed, frame index), so any range can be rendered anywhere. The head
+moves by a smooth displacement field that is zero in the background; lids close by carrying the skin above the eye
+down over an eyeball that stays where it is. The mouth is not touched here: speech moves it later.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from segtalker.types import Face, Frame, Image, Points, VideoInfo
+
+_UPPER_LIDS = ((33, 246, 161, 160, 159, 158, 157, 173, 133), (362, 398, 384, 385, 386, 387, 388, 466, 263))
+_LOWER_LIDS = ((33, 7, 163, 144, 145, 153, 154, 155, 133), (362, 382, 381, 380, 374, 373, 390, 249, 263))
+_BROWS = ((70, 63, 105, 66, 107), (336, 296, 334, 293, 300))
+"""Mesh points, each list running along the eye from one corner to the other."""
+
+_BLINK_SLOT_S = 4.0  # one blink in each slot: 15 a minute, as people do at rest
+_CLOSING_S, _CLOSED_S, _OPENING_S = 0.10, 0.05, 0.20
+_LID_SKIN = 0.7  # share of the skin between lid and brow that stretches when the lid comes down
+_FULL_MOTION, _NO_MOTION = (
+    1.0,
+    2.3,
+)  # head ellipses (1 is around face and hair) between which the motion fades
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortraitConfig:
+    """How a still picture moves."""
+
+    motion: float = 1.0
+    """Strength of the head motion; 0 keeps the head still."""
+    blink: bool = True
+    frame_rate: int = 25
+    max_side: int = 1280
+    """Larger pictures are shrunk to this many pixels."""
+
+
+class PortraitSource:
+    """A `FrameSource` over one picture with one face."""
+
+    def __init__(self, info: VideoInfo, image: Image, face: Face, cfg: PortraitConfig, seed: int) -> None:
+        """Animate `image`, whose speaker is `face` (pixels of `image`), for `info.num_frames` frames."""
+        self.info = info
+        self.face = face
+        self._image = image
+        self._cfg = cfg
+        self._seed = seed
+        self._head = _HeadField(face.landmarks, cfg.motion, seed)
+
+    def times(self) -> list[Fraction]:
+        """Seconds of every frame since the first."""
+        return [index / self.info.frame_rate for index in range(self.info.num_frames)]
+
+    def read(self, start: int = 0, stop: int | None = None, max_side: int | None = None) -> Iterator[Frame]:
+        """Frames `start`..`stop`."""
+        stop = self.info.num_frames if stop is None else min(stop, self.info.num_frames)
+        for index in range(start, stop):
+            image = self._render(index)
+            longest = max(image.shape[:2])
+            if max_side is not None and longest > max_side:
+                size = (
+                    round(image.shape[1] * max_side / longest),
+                    round(image.shape[0] * max_side / longest),
+                )
+                image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+            yield Frame(index, index / self.info.frame_rate, image)
+
+    def landmarks(self, index: int) -> Points:
+        """Mesh [468, 2] of frame `index`, exactly where its pixels went."""
+        closure = self._closure(index)
+        points = self.face.landmarks.astype(np.float64)
+        for upper, lower in zip(_UPPER_LIDS, _LOWER_LIDS, strict=True):
+            points[list(upper)] += closure * (points[list(lower)] - points[list(upper)])
+        return self._head.move_points(points, self._time(index)).astype(np.float32)
+
+    def _render(self, index: int) -> Image:
+        closure = self._closure(index)
+        image = close_eyes(self._image, self.face.landmarks, closure) if closure > 0 else self._image
+        return self._head.move_image(image, self._time(index)) if self._cfg.motion else image.copy()
+
+    def _closure(self, index: int) -> float:
+        return blink_closure(self._time(index), self._seed) if self._cfg.blink else 0.0
+
+    def _time(self, index: int) -> float:
+        return float(index / self.info.frame_rate)
+
+
+def blink_closure(time_s: float, seed: int) -> float:
+    """How far the eyes are closed at a time, 0 open to 1 closed; one blink in each 4 s slot, at a random moment."""
+    slot = int(time_s // _BLINK_SLOT_S)
+    length = _CLOSING_S + _CLOSED_S + _OPENING_S
+    start = slot * _BLINK_SLOT_S + np.random.default_rng([seed, slot]).uniform(0.4, _BLINK_SLOT_S - length)
+    since = time_s - start
+    if since <= 0 or since >= length:
+        return 0.0
+    if since < _CLOSING_S:
+        return _smooth_step(since / _CLOSING_S)
+    return 1.0 - _smooth_step((since - _CLOSING_S - _CLOSED_S) / _OPENING_S)
+
+
+def close_eyes(image: Image, landmarks: Points, closure: float) -> Image:
+    """Bring both upper lids down by `closure` (0 open, 1 closed); a new picture [H, W, 3]."""
+    result = image.copy()
+    for upper, lower, brow in zip(_UPPER_LIDS, _LOWER_LIDS, _BROWS, strict=True):
+        _close_eye(result, landmarks[list(upper)], landmarks[list(lower)], landmarks[list(brow)], closure)
+    return result
+
+
+def _close_eye(image: Image, upper: Points, lower: Points, brow: Points, closure: float) -> None:
+    """Close one eye in place. The curves are read in the eye's own axes: u along its corners, v downwards."""
+    origin, width = upper[0].astype(np.float64), float(np.linalg.norm(upper[-1] - upper[0]))
+    if width < 2.0:
+        return
+    along = (upper[-1] - upper[0]) / width
+    down = np.array([-along[1], along[0]])
+    down = down if down @ (lower[4] - brow[2]) > 0 else -down
+    axes = np.stack([along, down]).astype(np.float64)
+
+    left, top = np.floor(np.minimum(upper.min(0), brow.min(0)) - 2).astype(int)
+    right, bottom = np.ceil(np.maximum(upper.max(0), lower.max(0)) + 3).astype(int)
+    left, top = max(left, 0), max(top, 0)
+    patch = image[top:bottom, left:right]
+    if not patch.size:
+        return
+    grid = np.stack(np.meshgrid(np.arange(patch.shape[1]), np.arange(patch.shape[0])), -1)
+    u, v = np.moveaxis((grid + (left + 0.5, top + 0.5) - origin) @ axes.T, -1, 0)
+
+    def curve(points: Points) -> NDArray[np.float64]:
+        own = (points - origin) @ axes.T
+        order = np.argsort(own[:, 0])
+        return np.interp(u, own[order, 0], own[order, 1])
+
+    lid, floor = curve(upper), curve(lower)
+    crease = lid - _LID_SKIN * np.maximum(lid - curve(brow), 1.0)
+    new_lid = lid + closure * np.maximum(floor - lid, 0.0)
+    share = np.clip((v - crease) / np.maximum(new_lid - crease, 1e-6), 0.0, 1.0)
+    shift = np.where(v > crease, crease + share * (lid - crease) - v, 0.0)  # along `down`, in pixels
+    source = grid + shift[..., None] * down
+    skin = cv2.remap(patch, *_maps(source), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    # The edge of the lid is one pixel soft; below it the eyeball keeps its own pixels.
+    alpha = np.clip(new_lid - v + 0.5, 0.0, 1.0) * ((u > 0) & (u < width) & (v > crease))
+    blended = alpha[..., None] * skin + (1.0 - alpha[..., None]) * patch
+    image[top:bottom, left:right] = np.rint(blended).astype(np.uint8)
+
+
+class _HeadField:
+    """A small smooth motion of the head: rotation, sway and a hint of turning, fading into the background."""
+
+    def __init__(self, landmarks: Points, motion: float, seed: int) -> None:
+        low, high = landmarks.min(0).astype(np.float64), landmarks.max(0).astype(np.float64)
+        face = high - low
+        # The mesh ends at the forehead: the ellipse reaches half a face further up, for the hair.
+        self._centre = np.array([(low[0] + high[0]) / 2, high[1] - 0.72 * face[1]])
+        self._axes = np.array([0.80 * face[0], 0.85 * face[1]])
+        self._nose = landmarks.mean(0).astype(np.float64)
+        self._pivot = np.array(
+            [self._centre[0], high[1] + 0.25 * face[1]]
+        )  # the neck, about which heads rotate
+        self._face = face
+        rng = np.random.default_rng([seed, 0x48454144])
+        self._hertz = rng.uniform(0.08, 0.22, (5, 1)) * np.array([1.0, 2.13])
+        self._phase = rng.uniform(0.0, 2 * math.pi, (5, 2))
+        angle, sway, turn = 0.012, 0.006, 0.012
+        self._amplitude = motion * np.array([angle, sway, 0.6 * sway, turn, 0.6 * turn])
+
+    def move_points(self, points: NDArray[np.float64], time_s: float) -> NDArray[np.float64]:
+        """Where `points` [N, 2] of the still picture stand at a time."""
+        moved = points
+        for _ in range(4):  # displacement is given at the target: solve target - displacement(target) = point
+            moved = points + self._displacement(moved, time_s)
+        return moved
+
+    def move_image(self, image: Image, time_s: float) -> Image:
+        """The picture at a time."""
+        height, width = image.shape[:2]
+        reach = _NO_MOTION * self._axes
+        left, top = np.maximum(np.floor(self._centre - reach), 0).astype(int)
+        right, bottom = np.minimum(np.ceil(self._centre + reach), (width, height)).astype(int)
+        grid = np.stack(np.meshgrid(np.arange(left, right), np.arange(top, bottom)), -1).astype(np.float64)
+        source = grid - self._displacement(grid + 0.5, time_s)
+        result = image.copy()
+        result[top:bottom, left:right] = cv2.remap(
+            image, *_maps(source), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
+        )
+        return result
+
+    def _displacement(self, points: NDArray[np.float64], time_s: float) -> NDArray[np.float64]:
+        """Displacement [..., 2] in pixels of what arrives at `points` [..., 2]."""
+        waves = np.sin(2 * math.pi * self._hertz * time_s + self._phase)
+        angle, sway_x, sway_y, yaw, pitch = self._amplitude * (waves @ [0.7, 0.3])
+        from_pivot = points - self._pivot
+        rotation = angle * np.stack([-from_pivot[..., 1], from_pivot[..., 0]], -1)
+        sway = np.array([sway_x, sway_y]) * self._face[0]
+        # What is nearer to the camera moves more when a head turns: a bump over the face.
+        near = np.exp(-((((points - self._nose) / (0.55 * self._face)) ** 2).sum(-1)))
+        turn = near[..., None] * np.array([yaw, pitch]) * self._face[0]
+        distance = np.sqrt((((points - self._centre) / self._axes) ** 2).sum(-1))
+        fade = np.clip((_NO_MOTION - distance) / (_NO_MOTION - _FULL_MOTION), 0.0, 1.0)
+        return (fade**2 * (3.0 - 2.0 * fade))[..., None] * (rotation + sway + turn)
+
+
+def _maps(source: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Integer-centred positions [H, W, 2] as the two maps of `cv2.remap`."""
+    return source[..., 0].astype(np.float32), source[..., 1].astype(np.float32)
+
+
+def _smooth_step(x: float) -> float:
+    x = min(max(x, 0.0), 1.0)
+    return x * x * (3.0 - 2.0 * x)

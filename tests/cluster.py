@@ -1,0 +1,41 @@
+"""A quiet local Ray cluster for tests; importing this module sets the environment before Ray is imported."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+os.environ.update(
+    RAY_USAGE_STATS_ENABLED="0",
+    RAY_AUTH_MODE="disabled",
+    RAY_ENABLE_UV_RUN_RUNTIME_ENV="0",
+    RAY_SCHEDULER_EVENTS="0",
+    RAY_DATA_DISABLE_PROGRESS_BARS="1",
+    RAY_SERVE_LOG_TO_STDERR="0",
+    RAY_DATA_PARQUET_FOOTER_NUM_ACTORS="1",
+    RAY_TRAIN_HEALTH_CHECK_INTERVAL_S="0.1",
+    RAY_TRAIN_METRICS_ENABLED="0",
+)
+
+
+@contextmanager
+def local_cluster(num_cpus: int = 8) -> Iterator[None]:
+    """A cluster of `num_cpus` logical CPUs, whatever the machine has, gone at the end."""
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=num_cpus,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="error",
+        object_store_memory=300 << 20,
+    )
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        ray.shutdown()
