@@ -120,3 +120,16 @@ def test_a_configuration_that_does_not_fit_is_refused() -> None:
         SyncNetConfig.paper(100)
     with pytest.raises(ValueError, match="equal lengths"):
         SyncNetConfig(**{**TINY, "residuals": (0, 1)})  # type: ignore[arg-type]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_judges_as_the_cpu_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    torch.manual_seed(0)
+    network = SyncNet(SyncNetConfig.mini()).eval()
+    onehot, mel = torch.rand(3, 5, 12, 128, 128), torch.randn(3, 1, 80, 16)
+    with torch.no_grad():
+        expected = network(onehot, mel)
+        on_cuda = network.cuda()(onehot.cuda(), mel.cuda()).cpu()
+    torch.testing.assert_close(on_cuda, expected, rtol=1e-3, atol=1e-3)

@@ -182,3 +182,19 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
         small(size=96)
     with pytest.raises(ValueError, match="no paper TSG"):
         TSGConfig.paper(100)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("cfg", [TSGConfig.mini(), small_paper()], ids=["mini", "paper"])
+def test_cuda_draws_what_the_cpu_draws(cfg: TSGConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    network, values = live(cfg), inputs(cfg)
+    tokens = torch.randn(2, 75, 104)
+    with torch.no_grad():
+        expected, context = network(*values), network.context(tokens)
+        network.cuda()
+        torch.testing.assert_close(
+            network(*[value.cuda() for value in values]).cpu(), expected, rtol=1e-3, atol=1e-3
+        )
+        torch.testing.assert_close(network.context(tokens.cuda()).cpu(), context, rtol=1e-3, atol=1e-3)
