@@ -35,6 +35,7 @@ def write_tiny_video(
     keyframe_interval: int = 10,
     pts: Sequence[int] | None = None,
     time_base: Fraction | None = None,
+    aspect: Fraction | None = None,
     clicks_s: Sequence[float] | None = None,
     audio_start_s: float = 0.0,
     options: dict[str, str] | None = None,
@@ -52,6 +53,8 @@ def write_tiny_video(
         stream: Any = container.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
         stream.codec_context.gop_size = keyframe_interval
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
         if time_base is not None:
             stream.codec_context.time_base = time_base
         sound: Any = None

@@ -149,9 +149,8 @@ def mux(
     with ExitStack() as inputs, _writing(Path(out), {"movflags": "+faststart"}) as output:
         first = inputs.enter_context(open_media(segments[0])).streams.video[0]
         video = output.add_stream_from_template(first)
-        scale = time_base.numerator
-        video.time_base = Fraction(1, time_base.denominator)
-        sources = [_video_packets(segments, first.codec_context.extradata, video, ticks * scale)]
+        video.time_base = time_base  # the muxer refines it; packets keep `time_base` and are converted
+        sources = [_video_packets(segments, first.codec_context.extradata, video, ticks, time_base)]
         if audio is not None:
             sound = inputs.enter_context(open_media(audio))
             copied = output.add_stream_from_template(sound.streams.audio[0])
@@ -191,7 +190,11 @@ def _video_stream(output: OutputContainer, shape: tuple[int, ...], rate: Fractio
 
 
 def _video_packets(
-    segments: Sequence[Path], extradata: bytes | None, stream: Any, ticks: NDArray[np.int64]
+    segments: Sequence[Path],
+    extradata: bytes | None,
+    stream: Any,
+    ticks: NDArray[np.int64],
+    time_base: Fraction,
 ) -> Iterator[Packet]:
     index = 0
     for segment in segments:
@@ -205,7 +208,7 @@ def _video_packets(
                     continue
                 if index + 1 >= len(ticks):
                     raise ValueError(f"{segment}: more frames than the {len(ticks) - 1} of the plan")
-                packet.stream, packet.time_base = stream, stream.time_base
+                packet.stream, packet.time_base = stream, time_base
                 packet.pts = packet.dts = int(ticks[index])
                 packet.duration = int(ticks[index + 1] - ticks[index])
                 yield packet
