@@ -1,8 +1,9 @@
 """A still portrait as a video: natural blinks and slight head motion, the same for the same seed.
 
-Every frame is a pure function of (picture, face, seed, frame index), so any range can be rendered anywhere. The head
-moves by a smooth displacement field that is zero in the background; lids close by carrying the skin above the eye
-down over an eyeball that stays where it is. The mouth is not touched here: speech moves it later.
+Every frame is a pure function of (picture, face, seed, frame index), so any range can be rendered anywhere.
+The head moves by a smooth displacement field that is zero in the background; lids close by carrying the
+skin above the eye down over an eyeball that stays where it is. The mouth is not touched here: speech moves
+it later.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class PortraitSource:
 
 
 def blink_closure(time_s: float, seed: int) -> float:
-    """How far the eyes are closed at a time, 0 open to 1 closed; one blink in each 4 s slot, at a random moment."""
+    """How far the eyes are closed at a time, 0 open to 1 closed; one blink at a random moment of each 4 s."""
     slot = int(time_s // _BLINK_SLOT_S)
     length = _CLOSING_S + _CLOSED_S + _OPENING_S
     start = slot * _BLINK_SLOT_S + np.random.default_rng([seed, slot]).uniform(0.4, _BLINK_SLOT_S - length)
@@ -132,7 +133,7 @@ def _close_eye(image: Image, upper: Points, lower: Points, brow: Points, closure
     if not patch.size:
         return
     grid = np.stack(np.meshgrid(np.arange(patch.shape[1]), np.arange(patch.shape[0])), -1)
-    u, v = np.moveaxis((grid + (left + 0.5, top + 0.5) - origin) @ axes.T, -1, 0)
+    u, v = np.moveaxis((grid + np.array([left + 0.5, top + 0.5]) - origin) @ axes.T, -1, 0)
 
     def curve(points: Points) -> NDArray[np.float64]:
         own = (points - origin) @ axes.T

@@ -1,8 +1,8 @@
 """The work folder of one dub: what an interrupted run finds again, and how results get their final name.
 
-The folder stands beside the output as `.NAME.segtalker/KEY`, where KEY is a digest of the contents of the inputs
-and of every setting that changes the result: a run with other inputs never meets foreign leftovers. It is removed
-once the video is complete, unless the caller named a folder of their own.
+The folder stands beside the output as `.NAME.segtalker/KEY`, where KEY is a digest of the contents of the
+inputs and of every setting that changes the result: a run with other inputs never meets foreign leftovers.
+It is removed once the video is complete, unless the caller named a folder of their own.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _REASONS = {
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
     errno.EROFS: "the file system is read-only",
+    errno.ENOTDIR: "a part of the path is a file",
+    errno.EEXIST: "a part of the path is a file",
 }
 
 
@@ -51,7 +53,7 @@ class Workspace:
 
 
 def open_workspace(output: Path, key: str, work_dir: Path | None = None) -> Workspace:
-    """Make or find the folder of (output, key). Leftovers of other keys beside the same output are removed."""
+    """Make or find the folder of (output, key); leftovers of other keys of the same output are removed."""
     if work_dir is not None:
         folder = work_dir / f"{output.stem}-{key}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -88,8 +90,8 @@ def explain_os_errors(output: Path) -> Iterator[None]:
             raise
         where = error.filename or output
         raise StorageError(
-            f"{where}: cannot write: {_REASONS[error.errno]}. Mend that, or choose another --output, and run the "
-            "same command again; finished parts are kept."
+            f"{where}: cannot write: {_REASONS[error.errno]}. Mend that, or choose another output, and run "
+            "the same command again; finished parts are kept."
         ) from error
 
 
