@@ -39,7 +39,7 @@ class TSGLossConfig:
     """Class weights are area^-power; 1 is the paper's inverse area, which fattens thin regions."""
     max_class_weight: float = 4.0
     upper_half_weight: float = 0.2
-    """Of pixels whose class the pose source already shows."""
+    """Of pixels whose class the pose source already shows; without effect where they are copied."""
     mouth_weight: float = 1.0
     """Of pixels near lips and mouth."""
     closure_weight: float = 3.0
@@ -164,7 +164,9 @@ class TSGTask:
             logits = net(*(batch[name] for name in _INPUTS))
         flat = target.flatten(0, 1)
         weights = self._pixel_weights(flat, batch["closure"].flatten())
-        loss = weighted_cross_entropy(logits, flat, self._weights, weights)
+        # A network that copies the upper half has nothing to learn there.
+        rows = slice(cfg.model.size // 2 if cfg.model.decode == "lower_half" else 0, None)
+        loss = weighted_cross_entropy(logits[:, :, rows], flat[:, rows], self._weights, weights[:, rows])
         losses = {"loss": loss, "ce": loss}
         if with_sync and self._expert is not None:
             probabilities = logits.float().softmax(dim=1).unflatten(0, target.shape[:2])

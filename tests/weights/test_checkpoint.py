@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from segtalker.errors import WeightsError
+from segtalker.models.syncnet import SyncNet, SyncNetConfig
+from segtalker.weights.checkpoint import load_weights, save_weights, weights_info
+
+CONFIG = SyncNetConfig(
+    size=32, channels=(4, 4, 8, 8), residuals=(0, 0, 0, 0), stem_kernel=3, mel_channels=(4, 4, 4, 8, 8),
+    mel_residuals=(0, 0, 0, 0), embedding=8, calibrated=True, norm="group",
+)  # fmt: skip
+
+
+@pytest.fixture
+def saved(tmp_path):
+    net = SyncNet(CONFIG)
+    return net, save_weights(net, CONFIG, tmp_path / "syncnet.safetensors", {"steps": 7})
+
+
+def rewrite(path, tensors=lambda t: t, header=lambda h: h):
+    with safe_open(str(path), framework="pt") as file:
+        values, metadata = {k: file.get_tensor(k) for k in file.keys()}, dict(file.metadata())  # noqa: SIM118
+    save_file(tensors(values), str(path), metadata=header(metadata))
+
+
+def test_a_network_comes_back_with_its_configuration_in_fp32(saved):
+    net, path = saved
+    back = load_weights(path, "syncnet")
+    assert isinstance(back, SyncNet) and back.cfg == CONFIG and not back.training
+    for name, value in net.state_dict().items():
+        assert back.state_dict()[name].dtype == torch.float32
+        assert torch.allclose(back.state_dict()[name], value, rtol=1e-3, atol=1e-4)
+    assert weights_info(path)["info"] == {"steps": 7}
+
+
+def test_the_file_is_half_precision_and_leaves_no_temporary_behind(saved):
+    _, path = saved
+    assert path.stat().st_size < 2.6 * sum(p.numel() for p in SyncNet(CONFIG).parameters()) + 20_000
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_values_beyond_half_precision_are_kept(tmp_path):
+    net = SyncNet(CONFIG)
+    net.bias.data.fill_(1e6)
+    path = save_weights(net, CONFIG, tmp_path / "a.safetensors")
+    assert load_weights(path).bias.item() == 1e6
+
+
+def test_diverged_weights_are_not_saved(tmp_path):
+    net = SyncNet(CONFIG)
+    net.bias.data.fill_(float("nan"))
+    with pytest.raises(WeightsError, match="'bias' is not finite"):
+        save_weights(net, CONFIG, tmp_path / "a.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_unknown_and_misshapen_tensors_are_refused(saved):
+    _, path = saved
+    rewrite(path, lambda t: {k: v for k, v in t.items() if k != "bias"})
+    with pytest.raises(WeightsError, match="lacks 'bias'"):
+        load_weights(path)
+    rewrite(path, lambda t: {**t, "bias": torch.zeros(()), "more": torch.zeros(1)})
+    with pytest.raises(WeightsError, match="'more' too many"):
+        load_weights(path)
+    rewrite(path, lambda t: {k: v for k, v in t.items() if k != "more"} | {"bias": torch.zeros(3)})
+    with pytest.raises(WeightsError, match="'bias' is \\[3\\]"):
+        load_weights(path)
+
+
+def test_other_networks_damaged_and_foreign_files_are_named(saved, tmp_path):
+    _, path = saved
+    with pytest.raises(WeightsError, match="holds a 'syncnet', not a 'tsg'"):
+        load_weights(path, "tsg")
+    with pytest.raises(WeightsError, match="no such weights"):
+        load_weights(tmp_path / "absent.safetensors")
+    save_file({"a": torch.zeros(1)}, str(tmp_path / "foreign.safetensors"))
+    with pytest.raises(WeightsError, match="no SegTalker weights"):
+        load_weights(tmp_path / "foreign.safetensors")
+    rewrite(path, header=lambda h: {**h, "config": json.dumps({"sise": 32})})
+    with pytest.raises(WeightsError, match="another version.*did you mean 'size'"):
+        load_weights(path)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(WeightsError, match="damaged"):
+        load_weights(path)
