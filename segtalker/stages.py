@@ -130,9 +130,11 @@ class Painter:
         codes = torch.from_numpy(codes_RLD).to(self._compute.device)
         crops = []
         for part in _parts(len(maps_NSS), self._compute.batch):
-            onehot = _one_hot(maps_NSS[part], self._compute.device)
+            regions = torch.from_numpy(
+                maps_NSS[part]
+            )  # on the host: the generator plans its border work there
             with self._compute.autocast():
-                images = self.sgi.decode(codes.expand(len(onehot), *codes.shape), onehot)
+                images = self.sgi.decode(codes.expand(len(regions), *codes.shape), regions)
             crops.append(from_network(images))
         return np.concatenate(crops)
 

@@ -136,3 +136,22 @@ def write_speech(path: Path, seconds: float, rate: int = 16000, loudness: float 
         file.setframerate(rate)
         file.writeframes((np.clip(samples, -1, 1) * 32767).astype(np.int16).tobytes())
     return path
+
+
+def tiny_weights(folder: Path) -> dict[str, Path]:
+    """Weights files of random TSG and SGI of 32 px (the smoke configurations)."""
+    import torch
+
+    from segtalker.config import load_yaml, parse_config
+    from segtalker.models.sgi import SGI, SGIConfig
+    from segtalker.models.tsg import TSG, TSGConfig
+    from segtalker.weights.checkpoint import save_weights
+
+    torch.manual_seed(0)
+    smoke = Path(__file__).parents[1] / "configs" / "smoke"
+    tsg_config = parse_config(TSGConfig, load_yaml(smoke / "tsg.yaml")["model"])
+    sgi_config = parse_config(SGIConfig, load_yaml(smoke / "sgi.yaml")["model"])
+    return {
+        "tsg": save_weights(TSG(tsg_config), tsg_config, folder / "tsg.safetensors"),
+        "sgi": save_weights(SGI(sgi_config), sgi_config, folder / "sgi.safetensors"),
+    }
