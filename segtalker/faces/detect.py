@@ -119,11 +119,19 @@ class LiteRTFaces:
         return np.clip(cv2.resize(matte, (width, height), interpolation=cv2.INTER_LINEAR), 0.0, 1.0)
 
     def _detect_in(self, image: Image, tiles: list[tuple[float, float, float]]) -> list[Detection]:
+        import cv2
+
         found = []
+        scale = blaze.INPUT_SIZE / tiles[0][2]  # the squares of one call have one size
+        small = image
+        if scale < 1.0:  # shrunk once for all squares; each is then cut out where it lies, to the sub-pixel
+            height, width = (max(1, round(length * scale)) for length in image.shape[:2])
+            small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        stretch = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]])
         for x, y, side in tiles:
-            scale = blaze.INPUT_SIZE / side
-            tile_from_image = np.array([[scale, 0, -x * scale], [0, scale, -y * scale]])
-            view = warp_image(image, tile_from_image, (blaze.INPUT_SIZE, blaze.INPUT_SIZE))
+            tile_from_small = np.diag(scale * stretch) @ np.eye(2, 3)
+            tile_from_small[:, 2] = (-x * scale, -y * scale)
+            view = warp_image(small, tile_from_small, (blaze.INPUT_SIZE, blaze.INPUT_SIZE))
             answer = self._detector(view.astype(np.float32) / 127.5 - 1.0)
             boxes, eyes, scores = blaze.decode(
                 answer["regressors"].reshape(-1, 16),
