@@ -16,7 +16,8 @@ Sync modes. The source lasts V seconds (its last frame as long as the one before
 A frame belongs to the output if it starts before the output's end, so no speech is lost and the output is
 at most one frame longer. A still picture is shown at 25 frames per second for S seconds in every mode. With
 `fps`, the output is a constant grid of that rate, each frame showing the source frame nearest in time (the
-earlier on a tie). Otherwise source frames keep their exact times, also where the rate varies.
+earlier on a tie). Otherwise source frames keep their exact times, also where the rate varies; there, with no
+grid to keep, the last frame is shortened to the output's end.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def make_plan(
         shown = timeline.grid(rate, math.ceil(speech_duration * rate))
     else:
         rate = asked or info.frame_rate
-        shown = _show(timeline.native(times, info.frame_rate), mode, speech_duration, rate, asked is not None)
+        shown = _show(timeline.native(times, info.frame_rate), info, mode, speech_duration, asked)
     codes, track_ids = _judge_source(len(times), tracks, speakers, cfg)
     codes, track_ids = codes[shown.source], track_ids[shown.source]
     at_s = shown.ticks[:-1] * float(shown.tick)
@@ -119,11 +120,11 @@ def make_plan(
 
 
 def _show(
-    source: Timeline, mode: SyncMode, speech: Fraction, rate: Fraction, is_rate_asked: bool
+    source: Timeline, info: VideoInfo, mode: SyncMode, speech: Fraction, asked: Fraction | None
 ) -> Timeline:
     """The timeline of the output: source frames by mode, on the asked grid, cut at the output's end."""
     if mode is SyncMode.REMAP:
-        return timeline.resample(source, rate, stretch=speech / source.end).before(speech)
+        return timeline.resample(source, asked or info.frame_rate, speech / source.end).before(speech)
     if mode is SyncMode.LOOP:
         shown, end = timeline.loop(source, speech), speech
     elif mode is SyncMode.BOUNCE:
@@ -132,7 +133,9 @@ def _show(
         shown, end = source, source.end
     else:
         shown, end = source, min(source.end, speech)
-    return (timeline.resample(shown, rate) if is_rate_asked else shown).before(end)
+    if asked is not None:
+        return timeline.resample(shown, asked).before(end)
+    return shown.before(end, shorten_last=info.is_vfr)
 
 
 def _judge_source(

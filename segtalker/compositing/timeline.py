@@ -27,10 +27,14 @@ class Timeline:
         """Seconds."""
         return int(self.ticks[-1]) * self.tick
 
-    def before(self, end: Fraction) -> Timeline:
-        """The frames that start before `end` seconds."""
-        count = int(np.searchsorted(self.ticks[:-1], math.ceil(end / self.tick)))
-        return Timeline(self.source[:count], self.ticks[: count + 1], self.tick)
+    def before(self, end: Fraction, shorten_last: bool = False) -> Timeline:
+        """The frames that start before `end` seconds; with `shorten_last` the last is cut there."""
+        limit = math.ceil(end / self.tick)
+        count = int(np.searchsorted(self.ticks[:-1], limit))
+        ticks = self.ticks[: count + 1].copy()
+        if shorten_last:
+            ticks[-1] = min(int(ticks[-1]), limit)
+        return Timeline(self.source[:count], ticks, self.tick)
 
 
 def grid(rate: Fraction, count: int) -> Timeline:

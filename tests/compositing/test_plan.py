@@ -140,6 +140,19 @@ def test_variable_rate_keeps_its_own_times_through_loop_and_bounce():
     assert [frame.time * 1000 for frame in bounced] == [0, 40, 73, 200, 327, 454, 487, 527, 560]
 
 
+@pytest.mark.parametrize("mode", ["cut_off", "loop", "bounce"])
+@settings(max_examples=30, deadline=None)
+@given(steps=st.lists(st.integers(1, 300), min_size=1, max_size=20), speech_ms=st.integers(1, 3000))
+def test_a_varying_rate_ends_with_the_speech_to_one_tick(mode, steps, speech_ms):
+    times = [Fraction(t, 1000) for t in itertools.accumulate([0, *steps])]
+    source = VideoInfo(Path("x.mp4"), 640, 480, Fraction(25), len(times), True, True, False)
+    plan = make_plan(times, source, [], Fraction(speech_ms, 1000), mode)
+    end = times[-1] + times[-1] - times[-2]
+    wanted = expected_duration(mode, end, Fraction(speech_ms, 1000))
+    assert 0 <= plan.duration - wanted < plan.time_base
+    assert (np.diff(plan.ticks) > 0).all()
+
+
 def test_a_portrait_is_shown_at_25_frames_a_second_for_the_speech():
     for mode in SyncMode:
         plan = make_plan([Fraction(0)], video(1, is_image=True), [track(0, 0, 1)], Fraction(101, 100), mode)
