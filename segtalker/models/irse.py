@@ -1,5 +1,4 @@
-"""Improved residual units with squeeze-and-excitation (IR-SE), the body of ArcFace and of both style
-encoders.
+"""Residual units with squeeze-and-excitation (IR-SE), the body of ArcFace and of both style encoders.
 
 Parameter names are those of the published IR-SE50 (`res_layer.{0,1,2,3,4,5}`, `shortcut_layer.{0,1}`), so
 that its weights load by identity; widths and norms are free.
