@@ -73,8 +73,8 @@ class TrainState:
         self.nets: dict[str, nn.Module] = {}
         self.ema: dict[str, nn.Module] = {}
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
-        self.schedulers: dict[str, torch.optim.lr_scheduler.LambdaLR] = {}
-        self._configs: dict[str, OptimConfig] = {}
+        self._updates: dict[str, int] = {}
+        self._schedules: dict[str, tuple[OptimConfig, int]] = {}
         self._channels_last = channels_last
         self._bad_steps = 0
 
@@ -104,10 +104,7 @@ class TrainState:
             weight_decay=cfg.weight_decay,
             fused=self.device.type in ("cpu", "cuda"),
         )
-        self.schedulers[name] = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizers[name], lambda step: learning_rate_factor(step, cfg, max_steps)
-        )
-        self._configs[name] = cfg
+        self._updates[name], self._schedules[name] = 0, (cfg, max_steps)
         return self.nets[name]
 
     def apply(self, name: str) -> Tensor:
@@ -115,7 +112,9 @@ class TrainState:
 
         Gradients that are not finite are thrown away; after `MAX_BAD_STEPS` such steps in a row the run ends.
         """
-        cfg, optimizer = self._configs[name], self.optimizers[name]
+        cfg, optimizer = self._schedules[name][0], self.optimizers[name]
+        for group in optimizer.param_groups:
+            group["lr"] = self.learning_rate(name)
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         norm = nn.utils.clip_grad_norm_(parameters, cfg.grad_clip if cfg.grad_clip > 0 else math.inf)
         if bool(torch.isfinite(norm)):
@@ -129,7 +128,7 @@ class TrainState:
                     f"Lower its learning rate (now {cfg.lr:g}) or train with precision fp32."
                 )
         optimizer.zero_grad(set_to_none=True)
-        self.schedulers[name].step()
+        self._updates[name] += 1
         if name in self.ema:
             # The average forgets the random start quickly, then slows down to its nominal decay.
             decay = min(cfg.ema_decay, (1 + self.step) / (10 + self.step))
@@ -142,7 +141,8 @@ class TrainState:
 
     def learning_rate(self, name: str) -> float:
         """Learning rate of the next update."""
-        return float(self.optimizers[name].param_groups[0]["lr"])
+        cfg, max_steps = self._schedules[name]
+        return cfg.lr * learning_rate_factor(self._updates[name], cfg, max_steps)
 
     def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs to go on as if nothing had happened."""
@@ -156,7 +156,7 @@ class TrainState:
             "nets": {name: unwrap(net).state_dict() for name, net in self.nets.items()},
             "ema": {name: net.state_dict() for name, net in self.ema.items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
-            "schedulers": {name: scheduler.state_dict() for name, scheduler in self.schedulers.items()},
+            "updates": dict(self._updates),
             "rng": rng,
         }
 
@@ -180,7 +180,7 @@ class TrainState:
             ) from error
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(values["optimizers"][name])
-            self.schedulers[name].load_state_dict(values["schedulers"][name])
+            self._updates[name] = int(values["updates"][name])
         self.step, self._bad_steps = int(values["step"]), int(values["bad_steps"])
         torch.set_rng_state(values["rng"]["cpu"].cpu())
         if self.device.type == "cuda" and "cuda" in values["rng"]:
