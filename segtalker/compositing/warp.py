@@ -1,0 +1,275 @@
+"""Move the pixels of a source face so that lips, skin and chin follow another region map of the same face.
+
+Speech moves a face almost only up and down inside an aligned crop, so the warp is described by a few curves, one
+row per column: both edges of both lips, the mouth between them, and the chin. They are measured as column sums
+of the map, which makes them exact on a clean map, linear in soft ones and stable under a stray pixel. Two maps
+give two sets of curves; between the curves rows are interpolated, at any resolution, with jumps where a face has
+them: between closed lips, and where the chin passes in front of the neck.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from segtalker.regions import NUM_REGIONS, Raw, Region, merge_raw
+from segtalker.types import RegionMap
+
+Rows = NDArray[np.float32]
+
+_FACE = np.isin(np.arange(NUM_REGIONS), (Region.LIP, Region.MOUTH, Region.SKIN, Region.NOSE))
+_UPPER_SHARE = 0.42  # of the two lips of a face that never showed where they part
+
+
+@dataclass(frozen=True)
+class FaceCurves:
+    """What a region map says about the lower face. Rows and columns in units of the map's side (0..1)."""
+
+    lip_top: Rows
+    mouth_top: Rows
+    mouth_bottom: Rows
+    lip_bottom: Rows
+    """[S] rows at S columns spread evenly from the left to the right corner of the mouth."""
+    chin: Rows
+    """[S] last row of the face in each column of the map; 0 where there is no face."""
+    corners: tuple[float, float]
+    """Left and right columns of the lips; equal when the map shows no mouth."""
+    nose: float
+    """Lowest row of the nose: above it nothing moves."""
+
+    @property
+    def opening(self) -> float:
+        """Largest height of the inner mouth."""
+        return float(np.max(self.mouth_bottom - self.mouth_top))
+
+
+def measure_curves(region_map: RegionMap, upper_share: float | None = None) -> FaceCurves:
+    """The curves of a region map [S, S].
+
+    upper_share: what part of the height of closed lips is the upper lip; a region map alone cannot tell.
+    """
+    side = region_map.shape[0]
+    lip, mouth = region_map == Region.LIP, region_map == Region.MOUTH
+    mouth_region = (lip | mouth).astype(np.float32)
+    columns = np.flatnonzero(mouth_region.any(0))
+    nose_rows = np.flatnonzero((region_map == Region.NOSE).any(1))
+    nose = float(nose_rows[-1] + 1) if len(nose_rows) else side * 0.6
+    chin = _bottom_of(_FACE[region_map], int(nose))
+    if len(columns) < 4:
+        flat = np.full(side, nose / side, np.float32)
+        return FaceCurves(flat, flat, flat, flat, chin / side, (0.5, 0.5), nose / side)
+    left, right = float(columns[0]), float(columns[-1] + 1)
+    at = left + (np.arange(side, dtype=np.float32) + 0.5) * (right - left) / side
+    outer_top, outer_bottom = _runs(mouth_region, at)
+    inner_centre, inner_height = _centre_and_height(mouth.astype(np.float32), at)
+    share = _UPPER_SHARE if upper_share is None else upper_share
+    seam = outer_top + share * (outer_bottom - outer_top - inner_height)
+    # A column of the inner mouth is where the map shows it; where it is absent the lips meet at the seam.
+    shown = np.clip(inner_height, 0, 1)
+    top = shown * (inner_centre - inner_height / 2) + (1 - shown) * seam
+    top = np.clip(top, outer_top, outer_bottom)
+    bottom = np.clip(top + inner_height, top, outer_bottom)
+    rows = [row.astype(np.float32) / side for row in (outer_top, top, bottom, outer_bottom)]
+    return FaceCurves(*rows, chin / side, (left / side, right / side), nose / side)
+
+
+def upper_lip_share(raw: NDArray[np.uint8]) -> float | None:
+    """How much of the lips of a raw map [S, S] is the upper lip; None where it shows no lips."""
+    upper, lower = np.count_nonzero(raw == Raw.UPPER_LIP), np.count_nonzero(raw == Raw.LOWER_LIP)
+    return upper / (upper + lower) if upper and lower else None
+
+
+@dataclass(frozen=True)
+class FaceWarp:
+    """A backward warp: the pixel (x, y) of the new picture lies at (map_x, map_y) of the source picture."""
+
+    map_x: NDArray[np.float32]
+    map_y: NDArray[np.float32]
+    """[H, W] in OpenCV's pixels (centres at integers), as `cv2.remap` takes them."""
+    trust: NDArray[np.float32]
+    """[H, W] 1 where the source shows what the new map asks for, 0 where it cannot (a mouth that was closed)."""
+
+    def __call__(self, picture: NDArray, interpolation: int = cv2.INTER_LINEAR) -> NDArray:
+        """Carry a picture [H, W] or [H, W, C] of the source to the new map."""
+        return cv2.remap(picture, self.map_x, self.map_y, interpolation, borderMode=cv2.BORDER_REPLICATE)
+
+
+def face_warp(source_raw: NDArray[np.uint8], new_map: RegionMap, size: int) -> FaceWarp:
+    """The warp from a source with raw map [S, S] to the region map `new_map` [S, S], at `size` pixels a side."""
+    share = upper_lip_share(source_raw)
+    source = measure_curves(merge_raw(source_raw), share)
+    return warp_between(source, measure_curves(new_map, share), _neck_length(source_raw, source.chin), size)
+
+
+def warp_between(source: FaceCurves, new: FaceCurves, neck: Rows, size: int) -> FaceWarp:
+    """`face_warp` from measured curves. neck: [S] height of bare neck under the chin of the source, 0..1."""
+    unit = (np.arange(size, dtype=np.float32) + 0.5) / size
+    map_x = np.repeat(unit[None], size, 0)
+    map_y = np.repeat(unit[:, None], size, 1)
+    trust = np.ones((size, size), np.float32)
+    start = int(min(source.nose, new.nose) * size)
+    if source.corners[0] < source.corners[1] and new.corners[0] < new.corners[1]:
+        knots = _knots(source, new, neck, unit)
+        rows = unit[start:, None]
+        map_y[start:] = _piecewise(rows, knots)
+        map_x[start:] += _sideways(source, new, unit, rows)
+        trust[start:] = _mouth_trust(rows, knots)
+    return FaceWarp(map_x * size - 0.5, map_y * size - 0.5, trust)
+
+
+@dataclass(frozen=True)
+class _Knots:
+    """Rows of the new picture and where they lie in the source, both [8, W]."""
+
+    new: Rows
+    source: Rows
+
+
+def _knots(source: FaceCurves, new: FaceCurves, neck: Rows, unit: Rows) -> _Knots:
+    inside_new, outside = _mouth_columns(new, unit)
+    names = ("lip_top", "mouth_top", "mouth_bottom", "lip_bottom")
+    new_rows = np.stack([np.interp(inside_new, unit_of(new), getattr(new, name)) for name in names])
+    source_rows = np.stack([np.interp(inside_new, unit_of(source), getattr(source, name)) for name in names])
+    # Beyond the corners the lips are a line that fades back to where it was.
+    fade = np.exp(-0.5 * (outside / 0.07) ** 2)
+    source_rows = new_rows + (source_rows - new_rows) * fade
+    chin, shift = _chin_shift(source, new, unit)
+    chin = np.maximum(chin, new_rows[3] + 0.01)
+    chin_source = np.maximum(chin + shift, source_rows[3] + 0.01)
+    # The inner mouth hangs on the upper teeth: it is cut by the lower lip, not squeezed, and hardly stretched.
+    height_new, height_source = new_rows[2] - new_rows[1], source_rows[2] - source_rows[1]
+    shown = np.minimum(height_source, height_new * 1.0)
+    end_of_mouth = source_rows[1] + shown
+    below, below_source = _under_the_chin(chin, chin_source, np.interp(unit, unit_of(source), neck))
+    top = np.full_like(chin, min(source.nose, new.nose))
+    top = np.minimum(top, new_rows[0] - 0.004)
+    knots_new = [top, new_rows[0], new_rows[1], new_rows[2], new_rows[2], new_rows[3], chin, chin, below]
+    knots_source = [
+        top, source_rows[0], source_rows[1], end_of_mouth, source_rows[2], source_rows[3], chin_source,
+        below_source, below,
+    ]  # fmt: skip
+    return _Knots(np.stack(knots_new).astype(np.float32), np.stack(knots_source).astype(np.float32))
+
+
+def unit_of(curves: FaceCurves) -> Rows:
+    """The [S] positions 0..1 at which the curves are sampled."""
+    side = len(curves.chin)
+    return (np.arange(side, dtype=np.float32) + 0.5) / side
+
+
+def _mouth_columns(curves: FaceCurves, unit: Rows) -> tuple[Rows, Rows]:
+    """Where columns lie between the corners of the mouth (0..1), and how far outside of it."""
+    left, right = curves.corners
+    position = (unit - left) / (right - left)
+    outside = np.maximum(np.maximum(left - unit, unit - right), 0)
+    return np.clip(position, 0, 1), outside
+
+
+def _chin_shift(source: FaceCurves, new: FaceCurves, unit: Rows) -> tuple[Rows, Rows]:
+    """Chin row of the new map in each column, and what leads from it to that of the source.
+
+    The jaw is rigid, so the shift is a parabola fitted over the columns where the chin runs flat; it fades
+    towards the ears, where the edge of the face is vertical and says nothing about rows.
+    """
+    at = unit_of(new)
+    centre = (new.corners[0] + new.corners[1]) / 2
+    flat = (source.chin > source.nose) & (new.chin > new.nose) & (source.chin < 0.995) & (new.chin < 0.995)
+    flat &= (np.abs(np.gradient(new.chin, at)) < 1.0) & (np.abs(np.gradient(source.chin, at)) < 1.0)
+    flat &= np.abs(at - centre) < 0.2
+    chin = np.interp(unit, at, cv2.GaussianBlur(new.chin[None], (0, 0), max(1.0, len(at) / 128))[0])
+    if np.count_nonzero(flat) < 6:
+        lips = float(np.median(source.lip_bottom - new.lip_bottom))
+        shift = np.full_like(unit, 0.8 * lips)
+    else:
+        x = (at[flat] - centre) / 0.15
+        shift = np.polynomial.polynomial.polyval(
+            np.clip((unit - centre) / 0.15, x.min(), x.max()),
+            np.polynomial.polynomial.polyfit(x, (source.chin - new.chin)[flat], 2),
+        )
+    return chin, shift * np.exp(-0.5 * (np.maximum(np.abs(unit - centre) - 0.16, 0) / 0.06) ** 2)
+
+
+def _under_the_chin(chin: Rows, chin_source: Rows, neck: Rows) -> tuple[Rows, Rows]:
+    """Down to which row the neck gives way to the chin, and the source row that touches the chin.
+
+    Bare neck stretches with the chin and keeps its shadow under it. Where a collar follows at once, it stays
+    where it is: a falling chin covers it, a rising chin uncovers its mirror image, which is never smeared.
+    """
+    shift = np.abs(chin_source - chin)
+    stretch = np.clip((neck - 0.6 * shift) / np.maximum(0.6 * shift, 1e-4), 0, 1)
+    end_stretch = np.maximum(chin_source, chin) + np.minimum(neck, 3 * shift)
+    rising = chin_source > chin
+    end_still = np.where(rising, chin_source, chin)
+    start_still = np.where(rising, 2 * chin_source - chin, chin)
+    end = stretch * end_stretch + (1 - stretch) * end_still
+    return end, stretch * chin_source + (1 - stretch) * start_still
+
+
+def _piecewise(rows: Rows, knots: _Knots) -> Rows:
+    """Source rows [H, W] of new rows [H, 1]: linear between knots, a jump where two knots share a row."""
+    result = np.minimum(rows, knots.new[0])
+    for k in range(len(knots.new) - 1):
+        step = np.maximum(knots.new[k + 1] - knots.new[k], 1e-4)
+        result += (knots.source[k + 1] - knots.source[k]) * np.clip((rows - knots.new[k]) / step, 0, 1)
+    return result + np.maximum(rows - knots.new[-1], 0)
+
+
+def _sideways(source: FaceCurves, new: FaceCurves, unit: Rows, rows: Rows) -> Rows:
+    """Columns [H, W] to add so that the corners of the mouth meet; strongest at the rows of the mouth."""
+    position, outside = _mouth_columns(new, unit)
+    left, right = source.corners
+    shift = left + position * (right - left) - (new.corners[0] + position * (new.corners[1] - new.corners[0]))
+    shift = shift * np.exp(-0.5 * (outside / 0.07) ** 2)
+    top, bottom = float(new.lip_top.min()), float(new.lip_bottom.max())
+    away = np.maximum(np.maximum(top - rows, rows - bottom), 0) / 0.05
+    start = np.clip((rows - new.nose) / max(top - new.nose, 1e-3), 0, 1)
+    return shift * np.exp(-0.5 * away**2) * np.minimum(1, start * 2)
+
+
+def _mouth_trust(rows: Rows, knots: _Knots) -> Rows:
+    """1 outside the inner mouth, and inside it down to where the source's own inner mouth ends."""
+    top, bottom = knots.new[2], knots.new[3]
+    known = top + (knots.source[3] - knots.source[2])
+    soft = 0.006
+    inside = np.clip((rows - top) / soft, 0, 1) * np.clip((bottom - rows) / soft + 0.5, 0, 1)
+    missing = np.clip((rows - known) / soft + 0.5, 0, 1) * (bottom - known > 0.004)
+    return 1 - inside * missing
+
+
+def _neck_length(raw: NDArray[np.uint8], chin: Rows) -> Rows:
+    """[S] height of bare neck right under the chin, the least of the neighbourhood, 0..1."""
+    side = raw.shape[0]
+    rows = np.arange(side)[:, None]
+    first = np.minimum(np.ceil(chin * side).astype(int) + 1, side)
+    ends = (rows >= first) & (raw != Raw.NECK) & (raw != Raw.SKIN)
+    length = np.where(ends.any(0), ends.argmax(0), side) - first
+    length = np.maximum(length, 0).astype(np.float32)[None] / side
+    reach = max(3, side // 16) | 1
+    return cv2.GaussianBlur(cv2.erode(length, np.ones((1, reach))), (0, 0), reach / 3)[0]
+
+
+def _bottom_of(mask: NDArray[np.bool_], start: int) -> Rows:
+    """[W] one past the last row of the run of `mask` that begins at row `start`; 0 where there is none."""
+    below = mask[start:]
+    ends = ~below
+    length = np.where(ends.any(0), ends.argmax(0), below.shape[0])
+    return np.where(length > 0, start + length, 0).astype(np.float32)
+
+
+def _centre_and_height(plane: NDArray[np.float32], at: Rows) -> tuple[Rows, Rows]:
+    """Centroid row and height of `plane` at columns `at`, smoothed over about a pixel of columns."""
+    rows = np.arange(plane.shape[0], dtype=np.float32)[:, None] + 0.5
+    sums = np.stack([plane.sum(0), (plane * rows).sum(0)])
+    sums = cv2.GaussianBlur(sums, (0, 0), sigmaX=1.0, sigmaY=0.01, borderType=cv2.BORDER_CONSTANT)
+    columns = np.arange(plane.shape[1], dtype=np.float32) + 0.5
+    height, moment = np.interp(at, columns, sums[0]), np.interp(at, columns, sums[1])
+    return moment / np.maximum(height, 1e-6), height
+
+
+def _runs(plane: NDArray[np.float32], at: Rows) -> tuple[Rows, Rows]:
+    """First and last row of the run of `plane` at columns `at`."""
+    centre, height = _centre_and_height(plane, at)
+    return centre - height / 2, centre + height / 2
