@@ -57,7 +57,9 @@ def scramble_loudness(
     for phone in phones:
         if phone.label == SILENCE:
             continue
-        shift = rng.normal(0.0, 3.5) + (5.0 if phone.label in _NASALS else -3.0 if phone.label in VOWELS else 2.0)
+        shift = rng.normal(0.0, 3.5) + (
+            5.0 if phone.label in _NASALS else -3.0 if phone.label in VOWELS else 2.0
+        )
         gain_db[int(phone.start_s * 200) : int(phone.end_s * 200) + 1] += shift
     gain_db = gaussian_filter1d(np.clip(gain_db * amount, -14.0, 12.0), 2.5)
     gain = np.interp(np.arange(len(samples)), np.arange(frames) * 80, 10 ** (gain_db / 20))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
-from segtalker.synthetic.engines import Spoken, SynthesiserMissing
+from segtalker.synthetic.engines import AlignmentFailed, Spoken, SynthesiserMissing
 from segtalker.synthetic.phones import PHONES, SILENCE, fill_gaps, from_ipa
 from segtalker.types import Phone
 
@@ -44,7 +44,7 @@ def align(samples: NDArray[np.float32], words: list[list[str]]) -> tuple[Phone, 
     decoder.set_align_text(" ".join(names))
     _decode(decoder, audio)
     if decoder.hyp() is None:
-        raise SynthesiserMissing("pocketsphinx could not align the speech with its phones; take another seed.")
+        raise AlignmentFailed("pocketsphinx could not align the speech with its phones; take another text.")
     decoder.set_alignment()
     _decode(decoder, audio)
     phones = []

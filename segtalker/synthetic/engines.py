@@ -34,6 +34,10 @@ class SynthesiserMissing(SegTalkerError):
     """A speech synthesiser is not installed or does not work."""
 
 
+class AlignmentFailed(SegTalkerError):
+    """The phones of an utterance could not be found in its sound."""
+
+
 @dataclass(frozen=True)
 class Spoken:
     """One sentence as an engine spoke it."""
@@ -87,9 +91,7 @@ def _flite(voice: Voice, text: str, delivery: Delivery) -> Spoken:
             "int_f0_target_stddev": 14.0 * delivery.liveliness,
         }
         settings = [part for name, value in features.items() for part in ("--setf", f"{name}={value:.3f}")]
-        output = _run(
-            ["flite", "-voice", voice.name, *settings, "-psdur", "-t", text, "-o", str(out)]
-        )
+        output = _run(["flite", "-voice", voice.name, *settings, "-psdur", "-t", text, "-o", str(out)])
         samples, rate = read_wav(out)
     ends = [(symbol, float(end)) for symbol, end in re.findall(r"(\S+):([\d.]+)", output)]
     return Spoken(samples, rate, _from_ends(ends))
@@ -137,7 +139,10 @@ def _espeak(voice: Voice, sentences: Sequence[str], delivery: Delivery) -> list[
         for request, answer in zip(requests, map(json.loads, answers), strict=True):
             starts = [(symbol, first / answer["rate"]) for symbol, first in answer["phones"]]
             spoken.append(
-                Spoken(*read_wav(Path(str(request["out"]))), _from_starts(starts, answer["samples"] / answer["rate"]))
+                Spoken(
+                    *read_wav(Path(str(request["out"]))),
+                    _from_starts(starts, answer["samples"] / answer["rate"]),
+                )
             )
         return spoken
 

@@ -112,7 +112,9 @@ def make_motion(phones: Sequence[Phone], times_s: NDArray[np.float64], seed: int
     grid = np.arange(0.0, end, _STEP_S)
     mouth = _mouth(_jittered(phones, style.timing_jitter_s, rng), grid, style, rng)
     curves = {**mouth, **_eyes(grid, style, rng), **_head(grid, mouth["opening"], style, rng)}
-    return Motion(**{name: np.interp(times_s, grid, curve).astype(np.float32) for name, curve in curves.items()})
+    return Motion(
+        **{name: np.interp(times_s, grid, curve).astype(np.float32) for name, curve in curves.items()}
+    )
 
 
 def _mouth(
@@ -132,7 +134,9 @@ def _mouth(
     margin = round(0.012 / _STEP_S)
     close = np.convolve(close, np.ones(2 * margin + 1), "same") > 0
     press = np.clip(1.25 * critically_damped(close.astype(float), 78.0 * style.speed) - 0.08, 0.0, 1.0)
-    bite = np.clip(1.15 * critically_damped(np.where(targets[:, 3] < -0.5, 1.0, 0.0), 65.0 * style.speed), 0, 1)
+    bite = np.clip(
+        1.15 * critically_damped(np.where(targets[:, 3] < -0.5, 1.0, 0.0), 65.0 * style.speed), 0, 1
+    )
     tongue = critically_damped(targets[:, 4], 60.0)
     slow = _smooth_noise(len(grid), 0.25, rng) * style.jaw_noise
     opening = np.maximum(0.0, opening * style.strength + slow * np.minimum(1.0, 4.0 * opening))
@@ -170,8 +174,12 @@ def _borrow_from_vowels(
     """Mix each weak shape with the nearest vowels before and after it (within two phones)."""
     result = []
     for i, (first, last) in enumerate(shapes):
-        before = next((shapes[j][1] for j in range(i - 1, max(-1, i - 3), -1) if phones[j].label in VOWELS), None)
-        after = next((shapes[j][0] for j in range(i + 1, min(len(shapes), i + 3)) if phones[j].label in VOWELS), None)
+        before = next(
+            (shapes[j][1] for j in range(i - 1, max(-1, i - 3), -1) if phones[j].label in VOWELS), None
+        )
+        after = next(
+            (shapes[j][0] for j in range(i + 1, min(len(shapes), i + 3)) if phones[j].label in VOWELS), None
+        )
         near = [shape for shape in (before, after) if shape is not None]
         if phones[i].label in VOWELS or not near:
             result.append((first, last))

@@ -25,7 +25,7 @@ class Voice:
         return f"{self.engine}:{self.name}"
 
 
-_ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-029")
+_ACCENTS = ("en-us", "en", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-029")
 _TRAIN_VARIANTS = (
     "m1", "m3", "m5", "m7", "f1", "f3", "f5", "klatt2", "klatt4", "Andy", "Annie", "Denis", "Gene", "Hugo",
     "Jacky", "Lee", "Michael", "Mike", "belinda", "ed", "linda", "max", "pablo", "quincy", "steph", "zac",

@@ -1,0 +1,73 @@
+"""One planned clip to one training sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtalker.audio.mel import mel_spectrogram
+from segtalker.audio.source import ArraySource
+from segtalker.audio.speech import num_tokens, speech_tokens
+from segtalker.data.shards import FPS, Sample
+from segtalker.regions import merge_raw
+from segtalker.synthetic.clip import draw_raw_map, perform
+from segtalker.synthetic.engines import AlignmentFailed, SynthesiserMissing
+from segtalker.synthetic.identity import random_identity
+from segtalker.synthetic.motion import random_style
+from segtalker.synthetic.plan import ClipPlan, SynthConfig
+from segtalker.synthetic.speech import SAMPLE_RATE, Utterance, make_utterance
+
+_ATTEMPTS = 4
+
+
+def make_sample(cfg: SynthConfig, clip: ClipPlan, provenance: Mapping[str, Any]) -> Sample:
+    """Speak, perform and draw one clip."""
+    speech = say(cfg, clip)
+    times = np.arange(int(speech.duration_s * FPS)) / FPS
+    style = random_style(np.random.default_rng((clip.seed, 3)))
+    performance = perform(random_identity(clip.identity), speech.phones, times, clip.seed, style, cfg.noise)
+    return Sample(
+        maps=np.stack([merge_raw(draw_raw_map(performance, i, cfg.size)) for i in range(len(performance))]),
+        opening=performance.opening,
+        energy=frame_energy(speech.samples, len(performance)),
+        **speech_fields(speech),
+        **clip_fields(clip),
+        provenance={**provenance, "text": speech.text},
+    )
+
+
+def say(cfg: SynthConfig, clip: ClipPlan) -> Utterance:
+    """The clip's utterance; where an aligner fails on one, another text is taken."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            return make_utterance(clip.voice, clip.seed + attempt, cfg.speech)
+        except AlignmentFailed:
+            continue
+    raise SynthesiserMissing(f"{clip.key}: {_ATTEMPTS} utterances of {clip.voice.key} could not be aligned.")
+
+
+def speech_fields(speech: Utterance) -> dict[str, Any]:
+    """The fields of a sample that come from the speech alone."""
+    return {
+        "mel": mel_spectrogram(speech.samples),
+        "tokens": speech_tokens(ArraySource(speech.samples), 0, num_tokens(len(speech.samples))),
+        "phones": speech.phones,
+        "voice": speech.voice,
+        "engine": speech.engine,
+    }
+
+
+def clip_fields(clip: ClipPlan) -> dict[str, Any]:
+    """The fields of a sample that come from the plan alone."""
+    return {"key": clip.key, "identity": f"synthetic-{clip.identity}", "split": clip.split}
+
+
+def frame_energy(samples: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
+    """Loudness [frames] in decibels: RMS of the 40 ms of speech around each frame's time (floor -80)."""
+    width = SAMPLE_RATE // FPS
+    padded = np.pad(samples.astype(np.float64), (width // 2, width))
+    squares = padded[: frames * width].reshape(frames, width) ** 2
+    return (10.0 * np.log10(np.maximum(squares.mean(1), 1e-8))).astype(np.float32)
