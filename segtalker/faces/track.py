@@ -76,7 +76,7 @@ def yaw_of(landmarks: Points, depth: NDArray[np.float32]) -> float:
     return float(np.degrees(np.arctan2(away, sideways)))
 
 
-@dataclass
+@dataclass(eq=False)
 class _Open:
     """A track that still grows."""
 
