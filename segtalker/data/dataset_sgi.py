@@ -7,6 +7,7 @@ batch is a pure function of the step. Needs only numpy, torch and safetensors.
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,6 +50,7 @@ class SGIBatches:
     """`batch(step)` gives B pairs of frames of one clip each.
 
     source_image, target_image: uint8 [B, S, S, 3] RGB. source_map, target_map: uint8 [B, S, S] region maps.
+    identity: int64 [B], equal for pictures of one person.
     """
 
     def __init__(self, clips: ClipsConfig, cfg: SGIDataConfig, seed: int, train: bool = True) -> None:
@@ -82,6 +84,7 @@ class SGIBatches:
             "source_map": maps[0],
             "target_image": images[1],
             "target_map": maps[1],
+            "identity": np.array(zlib.crc32(self.reader.rows[clip].identity.encode()), np.int64),
         }
 
 

@@ -37,6 +37,8 @@ TASKS: dict[str, tuple[str, str, str]] = {
     "syncnet": ("segtalker.training.syncnet_step", "SyncNetTask", "SyncNetTrainConfig"),
     "tsg": ("segtalker.training.tsg_step", "TSGTask", "TSGTrainConfig"),
     "sgi": ("segtalker.training.sgi_step", "SGITask", "SGITrainConfig"),
+    "parsing_unet": ("segtalker.training.parsing_unet_step", "ParsingUNetTask", "ParsingUNetTrainConfig"),
+    "identity": ("segtalker.training.identity_step", "IdentityTask", "IdentityTrainConfig"),
 }
 """Network -> module, task class and configuration class; imported when needed."""
 

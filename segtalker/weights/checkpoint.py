@@ -25,6 +25,8 @@ NETWORKS: dict[str, tuple[str, str, str]] = {
     "tsg": ("segtalker.models.tsg", "TSG", "TSGConfig"),
     "syncnet": ("segtalker.models.syncnet", "SyncNet", "SyncNetConfig"),
     "sgi": ("segtalker.models.sgi", "SGI", "SGIConfig"),
+    "parsing_unet": ("segtalker.models.frozen.maskgan_unet", "ParsingUNet", "ParsingUNetConfig"),
+    "identity": ("segtalker.models.frozen.arcface", "ArcFace", "ArcFaceConfig"),
 }
 """Network -> module, class and configuration class; imported when needed."""
 
