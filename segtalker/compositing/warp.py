@@ -1,10 +1,10 @@
 """Move the pixels of a source face so that lips, skin and chin follow another region map of the same face.
 
-Speech moves a face almost only up and down inside an aligned crop, so the warp is described by a few curves, one
-row per column: both edges of both lips, the mouth between them, and the chin. They are measured as column sums
-of the map, which makes them exact on a clean map, linear in soft ones and stable under a stray pixel. Two maps
-give two sets of curves; between the curves rows are interpolated, at any resolution, with jumps where a face has
-them: between closed lips, and where the chin passes in front of the neck.
+Speech moves a face almost only up and down inside an aligned crop, so the warp is described by a few curves,
+one row per column: both edges of both lips, the mouth between them, and the chin. They are measured as column
+sums of the map, which makes them exact on a clean map, linear in soft ones and stable under a stray pixel.
+Two maps give two sets of curves; between the curves rows are interpolated, at any resolution, with jumps where
+a face has them: between closed lips, and where the chin passes in front of the neck.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class FaceWarp:
     map_y: NDArray[np.float32]
     """[H, W] in OpenCV's pixels (centres at integers), as `cv2.remap` takes them."""
     trust: NDArray[np.float32]
-    """[H, W] 1 where the source shows what the new map asks for, 0 where it cannot (a mouth that was closed)."""
+    """[H, W] 1 where the source shows what the new map asks for, 0 where it cannot (its mouth was closed)."""
 
     def __call__(self, picture: NDArray, interpolation: int = cv2.INTER_LINEAR) -> NDArray:
         """Carry a picture [H, W] or [H, W, C] of the source to the new map."""
@@ -98,7 +98,7 @@ class FaceWarp:
 
 
 def face_warp(source_raw: NDArray[np.uint8], new_map: RegionMap, size: int) -> FaceWarp:
-    """The warp from a source with raw map [S, S] to the region map `new_map` [S, S], at `size` pixels a side."""
+    """The warp from a source with raw map [S, S] to the region map `new_map` [S, S], `size` pixels a side."""
     share = upper_lip_share(source_raw)
     source = measure_curves(merge_raw(source_raw), share)
     return warp_between(source, measure_curves(new_map, share), _neck_length(source_raw, source.chin), size)
@@ -139,10 +139,9 @@ def _knots(source: FaceCurves, new: FaceCurves, neck: Rows, unit: Rows) -> _Knot
     chin, shift = _chin_shift(source, new, unit)
     chin = np.maximum(chin, new_rows[3] + 0.01)
     chin_source = np.maximum(chin + shift, source_rows[3] + 0.01)
-    # The inner mouth hangs on the upper teeth: it is cut by the lower lip, not squeezed, and hardly stretched.
+    # The inner mouth hangs on the upper teeth: it is cut by the lower lip, not squeezed, never stretched.
     height_new, height_source = new_rows[2] - new_rows[1], source_rows[2] - source_rows[1]
-    shown = np.minimum(height_source, height_new * 1.0)
-    end_of_mouth = source_rows[1] + shown
+    end_of_mouth = source_rows[1] + np.minimum(height_source, height_new)
     below, below_source = _under_the_chin(chin, chin_source, np.interp(unit, unit_of(source), neck))
     top = np.full_like(chin, min(source.nose, new.nose))
     top = np.minimum(top, new_rows[0] - 0.004)
