@@ -19,7 +19,7 @@ from segtalker.types import FaceTrack
 
 Rule = Literal["largest", "index", "point", "photo", "track"]
 Likeness = Callable[[FaceTrack], float]
-"""How alike a track is to the photo, -1..1, and at least 0 for a plausible match."""
+"""How alike a track is to the photo, at most 1, and at least 0 for a plausible match."""
 
 _FORMS = "largest, index:N (0 is the leftmost), point:X,Y (pixels), photo:FILE or track:ID"
 
@@ -69,22 +69,25 @@ def choose_speaker(
     if spec.rule == "track":
         chosen = [track for track in tracks if track.track_id == spec.number]
     else:
-        chosen = [t for group in together(tracks) for t in _choose_in_group(group, spec, likeness)]
+        candidates = _like_the_photo(tracks, likeness) if spec.rule == "photo" else list(tracks)
+        chosen = [track for group in together(candidates) for track in _choose_in_group(group, spec)]
     if not chosen:
         raise FaceNotFound(f"no face fits speaker {_describe(spec)}; there are: {_list(tracks)}.")
     return sorted(chosen, key=lambda track: track.start)
 
 
 def together(tracks: Sequence[FaceTrack]) -> list[list[FaceTrack]]:
-    """Groups of tracks that overlap in time, directly or through others: at most one shot each."""
-    groups: list[list[FaceTrack]] = []
-    stop = -1
+    """Groups of tracks that overlap in time, directly or through others: at most one shot each.
+
+    Within a group the given order stays.
+    """
+    group_of: dict[int, int] = {}
+    number, stop = -1, -1
     for track in sorted(tracks, key=lambda t: t.start):
-        if track.start >= stop:
-            groups.append([])
-        groups[-1].append(track)
+        number += track.start >= stop
         stop = max(stop, track.stop)
-    return groups
+        group_of[track.track_id] = number
+    return [[t for t in tracks if group_of[t.track_id] == k] for k in range(number + 1)]
 
 
 def _choose_in_group(group: list[FaceTrack], spec: SpeakerSpec, likeness: Likeness | None) -> list[FaceTrack]:
@@ -98,7 +101,7 @@ def _choose_in_group(group: list[FaceTrack], spec: SpeakerSpec, likeness: Likene
     return taken
 
 
-def _ranked(group: list[FaceTrack], spec: SpeakerSpec, likeness: Likeness | None) -> list[FaceTrack]:
+def _ranked(group: list[FaceTrack], spec: SpeakerSpec) -> list[FaceTrack]:
     if spec.rule == "largest":
         return sorted(group, key=lambda t: -(_width(t) ** 2) * float((t.scores > 0).sum()))
     if spec.rule == "index":
@@ -107,10 +110,7 @@ def _ranked(group: list[FaceTrack], spec: SpeakerSpec, likeness: Likeness | None
     if spec.rule == "point":
         near = {t.track_id: _distance_to(t, spec.point) for t in group}
         return sorted((t for t in group if near[t.track_id] <= 0.75), key=lambda t: near[t.track_id])
-    if likeness is None:
-        raise ConfigError("speaker photo: needs the frames of the video and a face backend.")
-    alike = {t.track_id: likeness(t) for t in group}
-    return sorted((t for t in group if alike[t.track_id] >= 0), key=lambda t: -alike[t.track_id])
+    return group  # photo: sorted already
 
 
 def _width(track: FaceTrack) -> float:
