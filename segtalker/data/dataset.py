@@ -238,7 +238,7 @@ class TSGBatches:
             "mel": windows[:-1, None],
             "tokens": augment_tokens(tokens, self._augment, rng),
             "padding": padding,
-            "token": np.minimum(frames - chunk, CHUNK_TOKENS - 1),
+            "token": np.minimum(frames - chunk, int((~padding).sum()) - 1),
             "closure": in_phones(frame_times(row)[frames], row.phones, BILABIALS) & (not silent),
             "sync_mel": windows[-1:],
         }
