@@ -70,7 +70,14 @@ def _load_app(config: FacesConfig) -> Any:
         from insightface.app import FaceAnalysis
     except ImportError as error:
         raise WeightsError(
-            "faces.backend insightface: the package is not installed. Run: pip install
-            'segtalker[insightface]'" ) from error app = FaceAnalysis( name=PACK, root=str(pack.parents[1]),
-            allowed_modules=["detection", "recognition"], providers=["CPUExecutionProvider"], )
-            app.prepare(ctx_id=-1, det_thresh=config.min_detection, det_size=(640, 640)) return app
+            "faces.backend insightface: the package is not installed. "
+            "Run: pip install 'segtalker[insightface]'"
+        ) from error
+    app = FaceAnalysis(
+        name=PACK,
+        root=str(pack.parents[1]),
+        allowed_modules=["detection", "recognition"],
+        providers=["CPUExecutionProvider"],
+    )
+    app.prepare(ctx_id=-1, det_thresh=config.min_detection, det_size=(640, 640))
+    return app

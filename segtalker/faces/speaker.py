@@ -90,11 +90,19 @@ def together(tracks: Sequence[FaceTrack]) -> list[list[FaceTrack]]:
     return [[t for t in tracks if group_of[t.track_id] == k] for k in range(number + 1)]
 
 
-def _choose_in_group(group: list[FaceTrack], spec: SpeakerSpec, likeness: Likeness | None) -> list[FaceTrack]:
+def _like_the_photo(tracks: Sequence[FaceTrack], likeness: Likeness | None) -> list[FaceTrack]:
+    """Tracks that may show the person of the photo, the most alike first: not far behind the best of all."""
+    if likeness is None:
+        raise ConfigError("speaker photo: needs the frames of the video and a face backend.")
+    alike = {track.track_id: likeness(track) for track in tracks}
+    floor = max(0.0, max(alike.values()) - 0.25)
+    return sorted((t for t in tracks if alike[t.track_id] >= floor), key=lambda t: -alike[t.track_id])
+
+
+def _choose_in_group(group: list[FaceTrack], spec: SpeakerSpec) -> list[FaceTrack]:
     """The best track, then further ones that fit and do not overlap with those taken."""
-    ranked = _ranked(group, spec, likeness)
     taken: list[FaceTrack] = []
-    for track in ranked:
+    for track in _ranked(group, spec):
         apart = all(track.start >= other.stop or track.stop <= other.start for other in taken)
         if apart and (not taken or _width(track) > 0.5 * _width(taken[0])):
             taken.append(track)
