@@ -29,18 +29,19 @@ def paste_alpha(
 ) -> NDArray[np.float32]:
     """Weight [S, S] of the new picture, 0..1, from the source's raw map and the new region map.
 
-    Source and new face together, widened by `margin` over what the jaw uncovers, minus clothes, hat, jewellery,
-    glasses and hair; `lower_face` begins under the eyes and is full from the nostrils down. It rises from 0 at
-    the border of the area to 1 within `feather` (both are parts of the side), so nothing outside is touched.
+    Source and new face together, widened by `margin` over what the jaw uncovers, minus clothes, hat,
+    jewellery, glasses and hair, unless a falling chin comes to hang in front of them; `lower_face` begins
+    beside the nose and is full under it. It rises from 0 at the border of the area to 1 within `feather`
+    (both are parts of the side), so nothing outside is touched.
     """
     side = source_raw.shape[0]
     old_map = merge_raw(source_raw)
     area = (_FACE[old_map] | _FACE[new_map]).astype(np.uint8)
     reach = 2 * max(1, round(margin * side)) + 1
-    area = cv2.dilate(area, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
-    area[np.isin(source_raw, _BLOCKED)] = 0
+    widened = cv2.dilate(area, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+    widened[np.isin(source_raw, _BLOCKED) & ~_fallen_chin(_FACE[old_map], _FACE[new_map])] = 0
     # The border of the crop is a border of the area too: nothing is known beyond it.
-    padded = cv2.copyMakeBorder(area, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    padded = cv2.copyMakeBorder(widened, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     inside = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
     alpha = _smoothstep((inside - 0.5) / max(1.0, feather * side))
     if mode == "lower_face":
@@ -60,6 +61,13 @@ def seam(before: Image, after: Image, alpha: NDArray[np.float32]) -> float:
         return 0.0
     steps = [_gradient(picture.astype(np.float32).mean(-1)) for picture in (before, after)]
     return float(np.maximum(steps[1] - steps[0], 0)[edge].mean())
+
+
+def _fallen_chin(old_face: NDArray[np.bool_], new_face: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where the new face lies below all of the old one: in front of the collar, behind no hand."""
+    rows = np.arange(old_face.shape[0])[:, None]
+    lowest = np.where(old_face, rows, -1).max(0)
+    return new_face & (rows > lowest) & (lowest >= 0)
 
 
 def _from_the_nose_down(old_map: RegionMap) -> NDArray[np.float32]:

@@ -4,10 +4,10 @@ With the renderer G, source picture I and map M, talking map M' and the warp W f
 
     out = G(M') + trust * W(I - G(M))
 
-What the network lost on the source frame is carried to the new map and added back, faded where the source does
-not show what the map asks for. Written as W(I) + [G(M') - W(G(M))] it says the same about trusted skin: the
-warped source, plus what the network changes. That change is smoothed on skin, where a small network has
-nothing sharp to say, and kept as it is on the lips and in the mouth.
+What the network lost on the source frame is carried to the new map and added back, faded where the source
+does not show what the map asks for. Written as W(I) + [G(M') - W(G(M))] it says the same about trusted skin: the
+warped source, plus what the network changes. That change is smoothed on skin, where a small network
+has nothing sharp to say, and kept as it is on the lips and in the mouth.
 """
 
 from __future__ import annotations
@@ -74,15 +74,17 @@ def transfer_detail(
 def _weighted_blur(picture: FloatImage, weight: FloatImage, sigma: float) -> FloatImage:
     """Gaussian mean of `picture` [H, W, 3] over the pixels that `weight` [H, W] trusts."""
     weights = _soft(weight, sigma)[..., None]
-    return _soft(picture * weight[..., None], sigma) / np.maximum(weights, 1e-3)
+    blurred: FloatImage = _soft(picture * weight[..., None], sigma) / np.maximum(weights, np.float32(1e-3))
+    return blurred
 
 
 def _soft(picture: FloatImage, sigma: float) -> FloatImage:
-    return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _resize(picture: FloatImage, size: int) -> FloatImage:
     if picture.shape[0] == size:
         return picture
     smaller = size < picture.shape[0]
-    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+    interpolation = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (size, size), interpolation=interpolation), np.float32)

@@ -79,7 +79,7 @@ def compose(
         warp = face_warp(source_raw, new_map, size)
         picture = transfer_detail(source, warp, new, own, new_map, cfg.detail)
     else:
-        picture = cv2.resize(new, (size, size), interpolation=cv2.INTER_CUBIC)
+        picture = np.asarray(cv2.resize(new, (size, size), interpolation=cv2.INTER_CUBIC), np.float32)
     if uncovered is not None:
         picture = _fill_uncovered(picture, source, source_raw, new_map, uncovered)
     alpha = paste_alpha(source_raw, new_map, cfg.mode, cfg.feather, cfg.margin)
@@ -148,7 +148,7 @@ def _fill_uncovered(
     if not bare.any():
         return picture
     shared = cv2.resize((seen & ~was_face).astype(np.float32), (size, size))
-    shared *= cv2.resize(cv2.dilate(bare.astype(np.float32), np.ones((9, 9))), (size, size))
+    shared = shared * cv2.resize(cv2.dilate(bare.astype(np.float32), np.ones((9, 9))), (size, size))
     plate = cv2.resize(other.crop, (size, size)).astype(np.float32)
     if shared.sum() > 0:
         plate += ((source - plate) * shared[..., None]).sum((0, 1)) / shared.sum()

@@ -3,13 +3,13 @@
 Speech moves a face almost only up and down inside an aligned crop, so the warp is described by a few curves,
 one row per column: both edges of both lips, the mouth between them, and the chin. They are measured as column
 sums of the map, which makes them exact on a clean map, linear in soft ones and stable under a stray pixel.
-Two maps give two sets of curves; between the curves rows are interpolated, at any resolution, with jumps where
-a face has them: between closed lips, and where the chin passes in front of the neck.
+Two maps give two sets of curves; between the curves rows are interpolated, at any resolution, with jumps
+where a face has them: between closed lips, and where the chin passes in front of the neck.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from segtalker.regions import NUM_REGIONS, Raw, Region, merge_raw
 from segtalker.types import RegionMap
 
-Rows = NDArray[np.float32]
+Rows = NDArray[np.floating]
 
 _FACE = np.isin(np.arange(NUM_REGIONS), (Region.LIP, Region.MOUTH, Region.SKIN, Region.NOSE))
 _UPPER_SHARE = 0.42  # of the two lips of a face that never showed where they part
@@ -44,6 +44,24 @@ class FaceCurves:
     def opening(self) -> float:
         """Largest height of the inner mouth."""
         return float(np.max(self.mouth_bottom - self.mouth_top))
+
+    def opened(self, by: float) -> FaceCurves:
+        """The same face with its jaw lowered until the mouth opens `by` more; negative closes it."""
+        across = np.linspace(-1, 1, len(self.chin), dtype=np.float32)
+        height = np.maximum(self.mouth_bottom - self.mouth_top + by * (1 - across**2), 0)
+        drop = self.mouth_top + height - self.mouth_bottom
+        centre, reach = sum(self.corners) / 2, 1.3 * (self.corners[1] - self.corners[0])
+        jaw = (
+            0.7
+            * float(drop[np.argmax(np.abs(drop))])
+            * np.clip(1 - ((unit_of(self) - centre) / reach) ** 2, 0, 1)
+        )
+        return replace(
+            self,
+            mouth_bottom=(self.mouth_bottom + drop).astype(np.float32),
+            lip_bottom=(self.lip_bottom + drop).astype(np.float32),
+            chin=np.where(self.chin > 0, np.minimum(self.chin + jaw, 1), 0).astype(np.float32),
+        )
 
 
 def measure_curves(region_map: RegionMap, upper_share: float | None = None) -> FaceCurves:
@@ -73,7 +91,9 @@ def measure_curves(region_map: RegionMap, upper_share: float | None = None) -> F
     top = np.clip(top, outer_top, outer_bottom)
     bottom = np.clip(top + inner_height, top, outer_bottom)
     rows = [row.astype(np.float32) / side for row in (outer_top, top, bottom, outer_bottom)]
-    return FaceCurves(*rows, chin / side, (left / side, right / side), nose / side)
+    return FaceCurves(
+        rows[0], rows[1], rows[2], rows[3], chin / side, (left / side, right / side), nose / side
+    )
 
 
 def upper_lip_share(raw: NDArray[np.uint8]) -> float | None:
@@ -95,6 +115,22 @@ class FaceWarp:
     def __call__(self, picture: NDArray, interpolation: int = cv2.INTER_LINEAR) -> NDArray:
         """Carry a picture [H, W] or [H, W, C] of the source to the new map."""
         return cv2.remap(picture, self.map_x, self.map_y, interpolation, borderMode=cv2.BORDER_REPLICATE)
+
+
+def open_mouth(source_raw: NDArray[np.uint8], by: float) -> tuple[RegionMap, FaceWarp]:
+    """The region map of a face with its mouth opened `by` more (parts of the side), and the warp to it."""
+    size = source_raw.shape[0]
+    source = measure_curves(merge_raw(source_raw), upper_lip_share(source_raw))
+    new = source.opened(by)
+    warp = warp_between(source, new, _neck_length(source_raw, source.chin), size)
+    region_map = merge_raw(warp(source_raw, cv2.INTER_NEAREST))
+    unit = unit_of(new)
+    inside, outside = _mouth_columns(new, unit)
+    top, bottom = (np.interp(inside, unit, rows) for rows in (new.mouth_top, new.mouth_bottom))
+    mouth = (unit[:, None] > top) & (unit[:, None] < bottom) & (outside == 0)
+    region_map[region_map == Region.MOUTH] = Region.LIP
+    region_map[mouth] = Region.MOUTH
+    return region_map, warp
 
 
 def face_warp(source_raw: NDArray[np.uint8], new_map: RegionMap, size: int) -> FaceWarp:
@@ -122,7 +158,7 @@ def warp_between(source: FaceCurves, new: FaceCurves, neck: Rows, size: int) -> 
 
 @dataclass(frozen=True)
 class _Knots:
-    """Rows of the new picture and where they lie in the source, both [8, W]."""
+    """Rows of the new picture and where they lie in the source, both [10, W], from the nose to the neck."""
 
     new: Rows
     source: Rows
@@ -139,16 +175,19 @@ def _knots(source: FaceCurves, new: FaceCurves, neck: Rows, unit: Rows) -> _Knot
     chin, shift = _chin_shift(source, new, unit)
     chin = np.maximum(chin, new_rows[3] + 0.01)
     chin_source = np.maximum(chin + shift, source_rows[3] + 0.01)
-    # The inner mouth hangs on the upper teeth: it is cut by the lower lip, not squeezed, never stretched.
-    height_new, height_source = new_rows[2] - new_rows[1], source_rows[2] - source_rows[1]
-    end_of_mouth = source_rows[1] + np.minimum(height_source, height_new)
+    # The inner mouth hangs on the upper teeth: the lower lip cuts it, it is neither squeezed nor stretched.
+    known = np.minimum(new_rows[2] - new_rows[1], source_rows[2] - source_rows[1])
     below, below_source = _under_the_chin(chin, chin_source, np.interp(unit, unit_of(source), neck))
     top = np.full_like(chin, min(source.nose, new.nose))
     top = np.minimum(top, new_rows[0] - 0.004)
-    knots_new = [top, new_rows[0], new_rows[1], new_rows[2], new_rows[2], new_rows[3], chin, chin, below]
+    mouth_end = source_rows[1] + known
+    knots_new = [
+        top, new_rows[0], new_rows[1], new_rows[1] + known, new_rows[2], new_rows[2], new_rows[3], chin, chin,
+        below,
+    ]  # fmt: skip
     knots_source = [
-        top, source_rows[0], source_rows[1], end_of_mouth, source_rows[2], source_rows[3], chin_source,
-        below_source, below,
+        top, source_rows[0], source_rows[1], mouth_end, mouth_end, source_rows[2], source_rows[3],
+        chin_source, below_source, below,
     ]  # fmt: skip
     return _Knots(np.stack(knots_new).astype(np.float32), np.stack(knots_source).astype(np.float32))
 
@@ -230,8 +269,7 @@ def _sideways(source: FaceCurves, new: FaceCurves, unit: Rows, rows: Rows) -> Ro
 
 def _mouth_trust(rows: Rows, knots: _Knots) -> Rows:
     """1 outside the inner mouth, and inside it down to where the source's own inner mouth ends."""
-    top, bottom = knots.new[2], knots.new[3]
-    known = top + (knots.source[3] - knots.source[2])
+    top, known, bottom = knots.new[2:5]
     soft = 0.006
     inside = np.clip((rows - top) / soft, 0, 1) * np.clip((bottom - rows) / soft + 0.5, 0, 1)
     missing = np.clip((rows - known) / soft + 0.5, 0, 1) * (bottom - known > 0.004)
@@ -252,6 +290,7 @@ def _neck_length(raw: NDArray[np.uint8], chin: Rows) -> Rows:
 
 def _bottom_of(mask: NDArray[np.bool_], start: int) -> Rows:
     """[W] one past the last row of the run of `mask` that begins at row `start`; 0 where there is none."""
+    start = min(start, mask.shape[0] - 1)  # a map may show nose down to its last row
     below = mask[start:]
     ends = ~below
     length = np.where(ends.any(0), ends.argmax(0), below.shape[0])
