@@ -36,7 +36,8 @@ def clean_maps(raws: NDArray[np.uint8]) -> NDArray[np.uint8]:
             continue
         votes = np.zeros(raws.shape, np.uint8)
         for t in range(frames):
-            is_label[max(0, t - HALO) : t + HALO + 1].sum(axis=0, dtype=np.uint8, out=votes[t])
+            radius = min(HALO, t, frames - 1 - t)  # stays symmetric, or the ends would run ahead
+            is_label[t - radius : t + radius + 1].sum(axis=0, dtype=np.uint8, out=votes[t])
         own += votes * is_label
         more = votes > best
         winner[more] = label
