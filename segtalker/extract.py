@@ -1,6 +1,7 @@
 """Faces out of frames: aligned crops and their region maps, free of flicker.
 
-Preparation of training data and dubbing both come here, so that a network sees in use what it saw in training.
+Preparation of training data and dubbing both come here, so that a network sees in use what it saw in
+training.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class FaceCrop:
     matte: NDArray[np.float32]
     """Person against background [S, S], 0..1."""
     crop_from_frame: Affine
-    """Frame pixels -> crop pixels."""
+    """Frame pixels -> unit crop."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,11 @@ class FaceReader:
     def cut(self, frame: Frame, track: FaceTrack) -> FaceCrop:
         """The track's face in one frame."""
         at = frame.index - track.start
-        crop_from_frame = scale_affine(np.asarray(track.crop_from_frame[at]), self.size)
+        crop_from_frame = np.array(track.crop_from_frame[at])
         with self._clock("faces"):
-            image = warp_image(frame.image, crop_from_frame, (self.size, self.size))
-            landmarks = apply_affine(crop_from_frame, track.landmarks[at]).astype(np.float32)
-            return FaceCrop(image, landmarks, self._backend.matte(image), crop_from_frame)
+            image = aligned(frame.image, crop_from_frame, self.size)
+            landmarks = apply_affine(scale_affine(crop_from_frame, self.size), track.landmarks[at])
+            return FaceCrop(image, landmarks.astype(np.float32), self._backend.matte(image), crop_from_frame)
 
     def fit(self, crops: list[FaceCrop]) -> ColourModel | None:
         """What the parser wants to know of a track."""
@@ -95,18 +96,29 @@ class FaceReader:
             if (track.track_id, index) not in kept:
                 kept[track.track_id, index] = self.parse(self.cut(frames[index], track), colours)
         self._kept = kept
-        return {index: self._clean(track, index) for index in wanted}
-
-    def _clean(self, track: FaceTrack, index: int) -> ParsedCrop:
-        around = neighbours(track, [index])
+        cleaned: dict[int, ParsedCrop] = {}
         with self._clock("parse"):
-            raws = clean_maps(np.stack([self._kept[track.track_id, i].parsed.raw for i in around]))
-            raw = raws[around.index(index)]
-        own = self._kept[track.track_id, index]
-        return ParsedCrop(own.crop, replace(own.parsed, raw=raw, region_map=merge_raw(raw)))
+            for run in _runs(needed):
+                own = [kept[track.track_id, index] for index in run]
+                raws = clean_maps(np.stack([item.parsed.raw for item in own]))
+                for index, item, raw in zip(run, own, raws, strict=True):
+                    parsed = replace(item.parsed, raw=raw, region_map=merge_raw(raw))
+                    cleaned[index] = ParsedCrop(item.crop, parsed)
+        return {index: cleaned[index] for index in wanted}
+
+
+def aligned(image: Image, crop_from_frame: Affine, size: int) -> Image:
+    """The aligned crop [size, size, 3] of a frame; crop_from_frame: frame pixels -> unit crop."""
+    return np.asarray(warp_image(image, scale_affine(crop_from_frame, size), (size, size)), np.uint8)
 
 
 def neighbours(track: FaceTrack, indices: Iterable[int]) -> list[int]:
     """Source indices that the cleaned maps of `indices` depend on, ascending."""
     around = {near for index in indices for near in range(index - HALO, index + HALO + 1)}
     return sorted(index for index in around if track.start <= index < track.stop)
+
+
+def _runs(indices: list[int]) -> list[list[int]]:
+    """Ascending indices cut where one is missing."""
+    breaks = np.flatnonzero(np.diff(indices) != 1) + 1
+    return [run.tolist() for run in np.split(np.asarray(indices), breaks)] if indices else []

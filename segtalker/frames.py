@@ -14,8 +14,8 @@ _NOWHERE = -(_MAX_SKIP + 1)
 class FrameWindow:
     """Holds only the frames of the last request.
 
-    Ascending requests (with overlap) are served by one pass over the source; a request further on or back starts a
-    new pass, which costs the decoder a seek.
+    Ascending requests (with overlap) are served by one pass over the source; a request further on or back
+    starts a new pass, which costs the decoder a seek.
     """
 
     def __init__(self, source: FrameSource) -> None:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+import torch
+
 import segtalker
-from segtalker.compositing.plan import PlanConfig, SyncMode, make_plan
-from segtalker.config import config_hash, to_dict
-from segtalker.media.audio import decode_speech
-from segtalker.media.write import EncodeConfig, encode_audio, mux
+from segtalker.analysis import Analysis, analyse
+from segtalker.config import config_hash
+from segtalker.dub_config import DubConfig
+from segtalker.extract import FaceReader
+from segtalker.faces.detect import FaceBackend, load_backend
+from segtalker.media.audio import Speech, decode_speech
+from segtalker.media.read import probe
+from segtalker.media.write import encode_audio, mux
+from segtalker.parsing.parse import Parser, load_parser
+from segtalker.portrait import open_portrait
 from segtalker.progress import OnProgress, Progress, ProgressBar, StageClock
-from segtalker.render import Renderer, render_segments
-from segtalker.report import DubReport, report_path
-from segtalker.source import VideoSource
+from segtalker.render import Renderer, panels_path, render_segments
+from segtalker.report import DubReport, make_report, maps_path, report_path
+from segtalker.source import FrameSource, VideoSource
+from segtalker.stages import Compute, Networks, load_networks, pick_device
 from segtalker.workspace import (
+    Workspace,
     check_output,
     content_digest,
     explain_os_errors,
@@ -23,23 +33,16 @@ from segtalker.workspace import (
     write_atomically,
 )
 
-
-@dataclass(frozen=True, kw_only=True)
-class DubConfig:
-    """Everything that can be chosen about a dub; the defaults suit a laptop."""
-
-    sync_mode: SyncMode = SyncMode.CUT_OFF
-    plan: PlanConfig = field(default_factory=PlanConfig)
-    encode: EncodeConfig = field(default_factory=EncodeConfig)
-    batch: int = 8
-    """Frames that travel through the networks together."""
+__all__ = ["DubConfig", "SegTalker"]
 
 
 class SegTalker:
     """Makes people in videos say other speech; networks are loaded once and serve many dubs."""
 
-    def __init__(self, config: DubConfig | None = None) -> None:
+    def __init__(self, config: DubConfig | None = None, backend: FaceBackend | None = None) -> None:
+        """Nothing is loaded before the first dub. backend: finds faces in place of the configured one."""
         self.config = config or DubConfig()
+        self._given_backend = backend
 
     def dub(
         self,
@@ -50,43 +53,97 @@ class SegTalker:
         quiet: bool = False,
         on_progress: OnProgress | None = None,
     ) -> DubReport:
-        """Make the person in `video` say `speech`; writes `output` (.mp4) and `OUTPUT.report.json`."""
+        """Make the person in `video`, or in a still portrait, say `speech`.
+
+        output: an .mp4 that appears complete or not at all, with `OUTPUT.report.json` beside it. work_dir:
+        keeps the analysis and the finished segments; by default they stand beside the output until it is
+        complete, and the same call after an interruption goes on from them. on_progress: in place of a bar
+        on the terminal.
+        """
         video, speech, output = Path(video), Path(speech), Path(output)
-        cfg, clock = self.config, StageClock()
+        clock = StageClock()
         check_output(output, video, speech)
         with explain_os_errors(output), ProgressBar(quiet) as bar:
-            progress = on_progress or bar
-            source = VideoSource(video)
-            key = run_key(content_digest(video, speech), config_hash(cfg), segtalker.__version__)
-            work = open_workspace(output, key, Path(work_dir) if work_dir else None)
-            voice = decode_speech(speech, work.path("speech.npy"))
-            plan = make_plan(source.times(), source.info, [], voice.duration, cfg.sync_mode, cfg.plan)
-            renderer = Renderer(source, plan, cfg.batch, clock)
+            tell = on_progress or bar
+            networks = self.networks
+            work = open_workspace(output, self._run_key(video, speech), Path(work_dir) if work_dir else None)
+
+            with clock("audio"):
+                voice = decode_speech(speech, work.path("speech.npy"))
+            source = self._open(video, voice)
+            reader = FaceReader(self.backend, self.parser, networks.painter.size, clock)
+            analysis = analyse(source, voice, self.config, self.backend, reader, networks, work, clock, tell)
+            renderer = self._renderer(source, analysis, voice, reader, clock)
             segments, reused = render_segments(
                 renderer,
-                plan,
-                work.path("segments", "x").parent,
-                cfg.encode,
-                clock,
-                lambda done: progress(Progress("rendering", done, len(plan))),
+                work.path("segments"),
+                self.config.encode,
+                lambda done: tell(Progress("rendering", done, len(analysis.plan))),
             )
-            encode_audio(speech, work.path("audio.m4a"), plan.duration, cfg.encode)
-            mux(segments, work.path("audio.m4a"), output, plan.ticks, plan.time_base)
-            report = DubReport(
-                output=str(output),
-                video=str(video),
-                speech=str(speech),
-                num_frames=len(plan),
-                frame_rate=str(plan.frame_rate),
-                duration_s=float(plan.duration),
-                speech_duration_s=float(voice.duration),
-                frames=plan.counts(),
-                tracks=(),
-                timings_s=clock.seconds,
-                reused_segments=reused,
-                weights={},
-                config=to_dict(cfg),
+            with clock("mux"):
+                self._publish(segments, speech, analysis, output, work)
+            report = make_report(
+                self.config, source, voice, speech, output, analysis, networks, clock, reused
             )
             write_atomically(report_path(output), report.to_json())
         work.remove()
         return report
+
+    @cached_property
+    def networks(self) -> Networks:
+        """Talker and painter on the chosen device."""
+        cfg = self.config
+        if cfg.threads:
+            torch.set_num_threads(cfg.threads)
+        compute = Compute(pick_device(cfg.device), cfg.precision, cfg.render.batch)
+        return load_networks(cfg.tsg.weights, cfg.sgi.weights, compute)
+
+    @cached_property
+    def backend(self) -> FaceBackend:
+        """What finds faces."""
+        return self._given_backend or load_backend(self.config.faces)
+
+    @cached_property
+    def parser(self) -> Parser:
+        """What makes region maps of faces."""
+        return load_parser(self.config.parsing)
+
+    def _open(self, video: Path, voice: Speech) -> FrameSource:
+        cfg = self.config
+        if not probe(video).is_image:
+            return VideoSource(video)
+        return open_portrait(video, self.backend, cfg.speaker, voice.duration, cfg.portrait, cfg.seed)
+
+    def _renderer(
+        self, source: FrameSource, analysis: Analysis, voice: Speech, reader: FaceReader, clock: StageClock
+    ) -> Renderer:
+        return Renderer(
+            source=source,
+            analysis=analysis,
+            speech=voice,
+            reader=reader,
+            talker=self.networks.talker,
+            painter=self.networks.painter,
+            cfg=self.config.render,
+            paste=self.config.paste,
+            clock=clock,
+            save_panels=self.config.save_maps,
+        )
+
+    def _publish(
+        self, segments: list[Path], speech: Path, analysis: Analysis, output: Path, work: Workspace
+    ) -> None:
+        """Join segments and sound under the final name."""
+        plan, sound = analysis.plan, work.path("audio.m4a")
+        encode_audio(speech, sound, plan.duration, self.config.encode)
+        if self.config.save_maps:
+            panels = [panels_path(segment) for segment in segments]
+            mux(panels, sound, maps_path(output), plan.ticks, plan.time_base)
+        mux(segments, sound, output, plan.ticks, plan.time_base)
+
+    def _run_key(self, video: Path, speech: Path) -> str:
+        """Names everything that the result depends on."""
+        hashes = self.networks.hashes.values()
+        return run_key(
+            content_digest(video, speech), config_hash(self.config), *hashes, segtalker.__version__
+        )

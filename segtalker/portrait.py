@@ -12,12 +12,19 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segtalker.types import Face, Frame, Image, Points, VideoInfo
+from segtalker.errors import FaceNotFound
+from segtalker.faces.align import crop_from_landmarks
+from segtalker.faces.detect import FaceBackend
+from segtalker.faces.speaker import choose_speaker
+from segtalker.faces.track import track_faces
+from segtalker.media.read import read_frames
+from segtalker.types import FaceTrack, Frame, Image, Points, VideoInfo
 
 _UPPER_LIDS = ((33, 246, 161, 160, 159, 158, 157, 173, 133), (362, 398, 384, 385, 386, 387, 388, 466, 263))
 _LOWER_LIDS = ((33, 7, 163, 144, 145, 153, 154, 155, 133), (362, 382, 381, 380, 374, 373, 390, 249, 263))
@@ -48,14 +55,18 @@ class PortraitConfig:
 class PortraitSource:
     """A `FrameSource` over one picture with one face."""
 
-    def __init__(self, info: VideoInfo, image: Image, face: Face, cfg: PortraitConfig, seed: int) -> None:
-        """Animate `image`, whose speaker is `face` (pixels of `image`), for `info.num_frames` frames."""
+    def __init__(
+        self, info: VideoInfo, image: Image, still: FaceTrack, cfg: PortraitConfig, seed: int
+    ) -> None:
+        """Animate `image`, whose speaker is the one-frame track `still`, for `info.num_frames` frames."""
         self.info = info
-        self.face = face
+        self.face: Points = still.landmarks[0]
+        self._still = still
+        self.losses: list[str] = []
         self._image = image
         self._cfg = cfg
         self._seed = seed
-        self._head = _HeadField(face.landmarks, cfg.motion, seed)
+        self._head = _HeadField(self.face, cfg.motion, seed)
 
     def times(self) -> list[Fraction]:
         """Seconds of every frame since the first."""
@@ -78,14 +89,27 @@ class PortraitSource:
     def landmarks(self, index: int) -> Points:
         """Mesh [468, 2] of frame `index`, exactly where its pixels went."""
         closure = self._closure(index)
-        points = self.face.landmarks.astype(np.float64)
+        points = self.face.astype(np.float64)
         for upper, lower in zip(_UPPER_LIDS, _LOWER_LIDS, strict=True):
             points[list(upper)] += closure * (points[list(lower)] - points[list(upper)])
         return self._head.move_points(points, self._time(index)).astype(np.float32)
 
+    def track(self) -> FaceTrack:
+        """The speaker through all frames; known from the motion, not found again."""
+        landmarks = np.stack([self.landmarks(index) for index in range(self.info.num_frames)])
+        return FaceTrack(
+            track_id=0,
+            start=0,
+            bboxes=np.concatenate([landmarks.min(axis=1), landmarks.max(axis=1)], axis=1),
+            scores=np.repeat(self._still.scores, len(landmarks)),
+            landmarks=landmarks,
+            crop_from_frame=np.stack([crop_from_landmarks(points) for points in landmarks]),
+            yaw=np.repeat(self._still.yaw, len(landmarks)),
+        )
+
     def _render(self, index: int) -> Image:
         closure = self._closure(index)
-        image = close_eyes(self._image, self.face.landmarks, closure) if closure > 0 else self._image
+        image = close_eyes(self._image, self.face, closure) if closure > 0 else self._image
         return self._head.move_image(image, self._time(index)) if self._cfg.motion else image.copy()
 
     def _closure(self, index: int) -> float:
@@ -93,6 +117,30 @@ class PortraitSource:
 
     def _time(self, index: int) -> float:
         return float(index / self.info.frame_rate)
+
+
+def open_portrait(
+    path: Path, backend: FaceBackend, speaker: str, duration: Fraction, cfg: PortraitConfig, seed: int
+) -> PortraitSource:
+    """Bring the chosen face of a picture to life for `duration` seconds."""
+    frame = next(iter(read_frames(path, 0, 1, cfg.max_side)))
+    faces = track_faces([frame], backend)
+    if not faces:
+        raise FaceNotFound(
+            f"{path}: no face was found in the picture. Take one that shows a face from the front."
+        )
+    height, width = frame.image.shape[:2]
+    info = VideoInfo(
+        path=path,
+        width=width,
+        height=height,
+        frame_rate=Fraction(cfg.frame_rate),
+        num_frames=max(1, math.ceil(duration * cfg.frame_rate)),
+        is_vfr=False,
+        has_audio=False,
+        is_image=False,
+    )
+    return PortraitSource(info, frame.image, choose_speaker(faces, speaker)[0], cfg, seed)
 
 
 def blink_closure(time_s: float, seed: int) -> float:

@@ -1,54 +1,156 @@
 """The render pass: any run of output frames is a pure function of (source, analysis, speech).
 
-Frames stream through in small batches on a fixed grid, so memory does not depend on the length of the clip, and a
-segment comes out the same alone, after an interruption, or on another machine.
+Frames stream through in small batches on a fixed grid, so memory does not depend on the length of the clip,
+and a segment comes out the same alone, after an interruption, or on another machine. Frames that the plan
+passes through are the decoded source, untouched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from segtalker.compositing.plan import Chunk, FramePlan
+import numpy as np
+
+from segtalker.analysis import Analysis
+from segtalker.audio.source import SampleSource
+from segtalker.compositing.paste import PasteConfig, Uncovered, compose, paste
+from segtalker.compositing.plan import Chunk, PlannedFrame
+from segtalker.extract import FaceReader, ParsedCrop, aligned, neighbours
 from segtalker.frames import FrameWindow
 from segtalker.media.write import EncodeConfig, write_segment
+from segtalker.panels import dubbed_panels, passed_panels
+from segtalker.person import Person
 from segtalker.progress import StageClock
 from segtalker.source import FrameSource
-from segtalker.types import Image
+from segtalker.stages import Painter, Talker
+from segtalker.types import Frame, Image, RegionMap
 
 
+@dataclass(frozen=True)
+class RenderConfig:
+    """How the render pass runs."""
+
+    batch: int = 8
+    """Frames that travel through the networks together; part of the result, in its last bits."""
+    reference: Literal["fixed", "same_frame"] = "fixed"
+    """Identity reference: one quiet frame of the track, or the frame itself (old speech leaks through)."""
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise ValueError(f"batch = {self.batch} is not positive")
+
+
+@dataclass(frozen=True)
+class RenderedFrame:
+    """One frame of the output."""
+
+    image: Image
+    panels: Image | None
+    """source | map | talking map | result, where that is saved."""
+
+
+@dataclass(frozen=True)
 class Renderer:
     """Renders chunks of the output; holds one batch of frames at a time."""
 
-    def __init__(self, source: FrameSource, plan: FramePlan, batch: int, clock: StageClock) -> None:
-        self._source = source
-        self._plan = plan
-        self._batch = batch
-        self._clock = clock
+    source: FrameSource
+    analysis: Analysis
+    speech: SampleSource
+    reader: FaceReader
+    talker: Talker
+    painter: Painter
+    cfg: RenderConfig
+    paste: PasteConfig
+    clock: StageClock
+    save_panels: bool = False
+    """Also make the side-by-side picture of every frame."""
 
-    def frames(self, chunk: Chunk) -> Iterator[Image]:
+    def frames(self, chunk: Chunk) -> Iterator[RenderedFrame]:
         """Output frames of a chunk; equal whatever was rendered before."""
-        window = FrameWindow(self._source)
-        for first in range(chunk.start, chunk.stop, self._batch):
-            planned = [self._plan[i] for i in range(first, min(first + self._batch, chunk.stop))]
-            with self._clock("decode"):
-                sources = window.get(item.source_index for item in planned)
+        window = FrameWindow(self.source)
+        plan = self.analysis.plan
+        for first in range(chunk.start, chunk.stop, self.cfg.batch):
+            planned = [plan[index] for index in range(first, min(first + self.cfg.batch, chunk.stop))]
+            with self.clock("decode"):
+                frames = window.get(self._needed(planned))
+            dubbed: dict[int, RenderedFrame] = {}
+            for track_id in sorted({item.track_id for item in planned if item.track_id is not None}):
+                items = [item for item in planned if item.track_id == track_id]
+                dubbed.update(self._dub(track_id, items, frames))
             for item in planned:
-                yield sources[item.source_index].image
+                yield dubbed.get(item.index) or self._pass(frames[item.source_index].image)
+
+    def _needed(self, planned: Sequence[PlannedFrame]) -> set[int]:
+        """Source frames of a batch, with the neighbours that its maps depend on."""
+        needed = {item.source_index for item in planned}
+        for item in planned:
+            if item.track_id is not None:
+                needed.update(neighbours(self.analysis.tracks[item.track_id], [item.source_index]))
+        return needed
+
+    def _dub(
+        self, track_id: int, items: Sequence[PlannedFrame], frames: Mapping[int, Frame]
+    ) -> dict[int, RenderedFrame]:
+        """Output index -> frame with a new mouth, for frames of one track."""
+        person, track = self.analysis.people[track_id], self.analysis.tracks[track_id]
+        by_index = self.reader.read(track, person.colours, frames, [item.source_index for item in items])
+        faces = [by_index[item.source_index] for item in items]
+        maps = np.stack([face.parsed.region_map for face in faces])
+        references = maps
+        if self.cfg.reference == "fixed":
+            references = np.repeat(person.reference_map[None], len(maps), axis=0)
+        with self.clock("tsg"):
+            talking = self.talker.talk(maps, references, self.speech, [item.time for item in items])
+        with self.clock("sgi"):
+            painted = self.painter.paint(talking, person.codes)
+            repainted = self.painter.paint(maps, person.codes)
+        rendered = {}
+        for i, item in enumerate(items):
+            source = frames[item.source_index].image
+            with self.clock("paste"):
+                image = self._paste(source, faces[i], person, talking[i], painted[i], repainted[i])
+                panels = self._panels(source, image, faces[i], talking[i]) if self.save_panels else None
+            rendered[item.index] = RenderedFrame(image, panels)
+        return rendered
+
+    def _paste(
+        self,
+        source: Image,
+        face: ParsedCrop,
+        person: Person,
+        talking_map: RegionMap,
+        painted: Image,
+        repainted: Image,
+    ) -> Image:
+        """The frame with its new mouth. painted, repainted: pictures [S, S, 3] of new and own map."""
+        affine = face.crop.crop_from_frame
+        source_crop = aligned(source, affine, person.reference_crop.shape[0])
+        uncovered = Uncovered(person.reference_crop, person.reference_raw)
+        crop, alpha = compose(
+            source_crop, face.parsed.raw, talking_map, painted, repainted, self.paste, uncovered
+        )
+        return paste(source, crop, alpha, affine)
+
+    def _panels(self, source: Image, result: Image, face: ParsedCrop, talking_map: RegionMap) -> Image:
+        return dubbed_panels(source, result, face.crop.crop_from_frame, face.parsed.region_map, talking_map)
+
+    def _pass(self, image: Image) -> RenderedFrame:
+        return RenderedFrame(image, passed_panels(image) if self.save_panels else None)
 
 
 def render_segments(
-    renderer: Renderer,
-    plan: FramePlan,
-    folder: Path,
-    cfg: EncodeConfig,
-    clock: StageClock,
-    on_frames: Callable[[int], None],
+    renderer: Renderer, folder: Path, cfg: EncodeConfig, on_frames: Callable[[int], None]
 ) -> tuple[list[Path], int]:
     """Render and encode every chunk that `folder` does not hold yet.
 
-    on_frames: told how many output frames are done. Returns all segments in order, and how many were there before.
+    Beside `NUMBER.mp4` stands `NUMBER.maps.mp4` where panels are made. on_frames: told how many output frames
+    are done. Returns all segments in order, and how many of them were there before.
     """
+    plan = renderer.analysis.plan
+    folder.mkdir(parents=True, exist_ok=True)
     segments, reused = [], 0
     for chunk in plan.chunks():
         path = folder / f"{chunk.index:06d}.mp4"
@@ -56,15 +158,29 @@ def render_segments(
         if path.is_file():
             reused += 1
         else:
-            with clock("encode"):
-                write_segment(
-                    _counted(renderer.frames(chunk), chunk.start, on_frames), path, plan.frame_rate, cfg
-                )
+            panels: list[Image] = []
+            with renderer.clock("encode"):
+                frames = _images(renderer.frames(chunk), panels, chunk.start, on_frames)
+                unfinished = path.with_suffix(".unfinished.mp4")
+                write_segment(frames, unfinished, plan.frame_rate, cfg)
+                if panels:
+                    write_segment(panels, panels_path(path), plan.frame_rate, cfg)
+                unfinished.rename(path)  # last, so that a segment that is there has its panels
         on_frames(chunk.stop)
     return segments, reused
 
 
-def _counted(frames: Iterator[Image], start: int, on_frames: Callable[[int], None]) -> Iterator[Image]:
-    for done, image in enumerate(frames, start + 1):
-        yield image
+def panels_path(segment: Path) -> Path:
+    """Where the side-by-side frames of a segment are."""
+    return segment.with_suffix(".maps.mp4")
+
+
+def _images(
+    frames: Iterator[RenderedFrame], panels: list[Image], start: int, on_frames: Callable[[int], None]
+) -> Iterator[Image]:
+    """The pictures of `frames`, their panels put aside."""
+    for done, frame in enumerate(frames, start + 1):
+        yield frame.image
+        if frame.panels is not None:
+            panels.append(frame.panels)
         on_frames(done)

@@ -8,7 +8,18 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from segtalker.config import to_dict
+
+if TYPE_CHECKING:
+    from segtalker.analysis import Analysis
+    from segtalker.dub_config import DubConfig
+    from segtalker.media.audio import Speech
+    from segtalker.progress import StageClock
+    from segtalker.source import FrameSource
+    from segtalker.stages import Networks
+    from segtalker.types import FaceTrack
 
 _PACKAGES = ("segtalker", "torch", "numpy", "av", "opencv-python", "ai-edge-litert", "insightface")
 
@@ -81,9 +92,68 @@ class DubReport:
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
 
 
+def make_report(
+    cfg: DubConfig,
+    source: FrameSource,
+    voice: Speech,
+    speech: Path,
+    output: Path,
+    analysis: Analysis,
+    networks: Networks,
+    clock: StageClock,
+    reused_segments: int,
+) -> DubReport:
+    """The report of a finished dub."""
+    plan = analysis.plan
+    return DubReport(
+        output=str(output),
+        video=str(source.info.path),
+        speech=str(speech),
+        num_frames=len(plan),
+        frame_rate=str(plan.frame_rate),
+        duration_s=float(plan.duration),
+        speech_duration_s=float(voice.duration),
+        frames=plan.counts(),
+        tracks=[_track_report(track, analysis) for track in analysis.tracks.values()],
+        timings_s={stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
+        reused_segments=reused_segments,
+        weights=networks.hashes,
+        config=to_dict(cfg),
+        warnings=[*source.losses, *_remarks(source, voice, analysis)],
+        maps=str(maps_path(output)) if cfg.save_maps else None,
+    )
+
+
+def maps_path(output: Path) -> Path:
+    """Where the side-by-side video of `output` stands: `out.mp4` -> `out.maps.mp4`."""
+    return output.with_suffix(".maps.mp4")
+
+
 def report_path(output: Path) -> Path:
     """Where the report of `output` stands: `out.mp4` -> `out.report.json`."""
     return output.with_suffix(".report.json")
+
+
+def _track_report(track: FaceTrack, analysis: Analysis) -> TrackReport:
+    person = analysis.people.get(track.track_id)
+    if person is None:
+        return TrackReport(track.track_id, track.start, track.stop, False)
+    return TrackReport(
+        track.track_id, track.start, track.stop, True, person.reference_index, person.style_indices
+    )
+
+
+def _remarks(source: FrameSource, voice: Speech, analysis: Analysis) -> list[str]:
+    """What a person should know about the inputs."""
+    remarks = []
+    if voice.is_silent():
+        remarks.append("the speech is silent: the mouth stays closed.")
+    lost = float(voice.duration - analysis.plan.duration)
+    if lost > 0.1:
+        remarks.append(
+            f"the last {lost:.1f} s of the speech were cut, because the video is shorter; see --sync-mode."
+        )
+    return remarks
 
 
 def package_versions() -> dict[str, str]:

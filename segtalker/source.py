@@ -10,22 +10,23 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from segtalker.media.read import frame_times, probe, read_frames
+from segtalker.media.read import frame_times, losses, probe, read_frames
 from segtalker.types import Frame, VideoInfo
 
 
 class FrameSource(Protocol):
     """Frames by index; `read` may be called for any range, in any order, and gives the same pixels."""
 
-    @property
-    def info(self) -> VideoInfo:
-        """Size, rate and length."""
+    info: VideoInfo
+    losses: list[str]
 
     def times(self) -> list[Fraction]:
         """Seconds of every frame since the first, ascending."""
+        ...
 
     def read(self, start: int = 0, stop: int | None = None, max_side: int | None = None) -> Iterator[Frame]:
         """Frames `start`..`stop`, shrunk so that no side exceeds `max_side`."""
+        ...
 
 
 class VideoSource:
@@ -33,6 +34,8 @@ class VideoSource:
 
     def __init__(self, path: Path) -> None:
         self.info: VideoInfo = probe(path)
+        self.losses: list[str] = list(losses(path))
+        """What could not be read so far, in sentences."""
 
     def times(self) -> list[Fraction]:
         """Seconds of every frame since the first."""
@@ -40,4 +43,8 @@ class VideoSource:
 
     def read(self, start: int = 0, stop: int | None = None, max_side: int | None = None) -> Iterator[Frame]:
         """Frames `start`..`stop`, upright RGB."""
-        return read_frames(self.info.path, start, stop, max_side)
+        return read_frames(self.info.path, start, stop, max_side, self._note)
+
+    def _note(self, loss: str) -> None:
+        if loss not in self.losses:
+            self.losses.append(loss)

@@ -7,11 +7,12 @@ knows of files, videos or threads, so a service replica or a Ray actor wraps the
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import cv2
 import numpy as np
@@ -26,6 +27,7 @@ from segtalker.audio.windows import read_context, read_mel_windows
 from segtalker.models.sgi import SGI
 from segtalker.models.tsg import TSG, interpolate_context, merge_talking_map
 from segtalker.regions import NUM_REGIONS
+from segtalker.weights.checkpoint import load_weights
 
 # Shape legend: N frames of a batch, S side of the renderer's crop, R 12 regions, L style layers, D style dim
 
@@ -137,6 +139,30 @@ class Painter:
                 images = self.sgi.decode(codes.expand(len(regions), *codes.shape), regions)
             crops.append(from_network(images))
         return np.concatenate(crops)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What a dub computes with, loaded once."""
+
+    talker: Talker
+    painter: Painter
+    compute: Compute
+    hashes: Mapping[str, str]
+    """Network -> sha256 of its weights file."""
+
+
+def load_networks(tsg: str, sgi: str, compute: Compute) -> Networks:
+    """Networks from weights (`mini` or paths); `WeightsError` says what is wrong with a file."""
+    paths = {"tsg": weights_path(tsg, "tsg"), "sgi": weights_path(sgi, "sgi")}
+    loaded = {name: load_weights(path, name) for name, path in paths.items()}
+    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()}
+    return Networks(
+        talker=Talker(cast(TSG, loaded["tsg"]), compute),
+        painter=Painter(cast(SGI, loaded["sgi"]), compute),
+        compute=compute,
+        hashes=hashes,
+    )
 
 
 def weights_path(name: str, network: str) -> Path:

@@ -20,6 +20,7 @@ from segtalker.faces.align import compose
 from segtalker.faces.blaze import iou
 from segtalker.faces.detect import FaceBackend
 from segtalker.faces.track import TrackConfig, track_faces
+from segtalker.progress import StageClock
 from segtalker.source import FrameSource
 from segtalker.types import FaceTrack
 from segtalker.workspace import write_atomically
@@ -48,6 +49,7 @@ def find_tracks(
     stop: int,
     max_side: int,
     on_frame: Callable[[int], None],
+    clock: StageClock | None = None,
 ) -> list[FaceTrack]:
     """Every face of frames 0..`stop`, tracked on frames shrunk to `max_side`, in pixels of the full frame.
 
@@ -62,6 +64,8 @@ def find_tracks(
     for first in range(0, stop, BLOCK):
         last = min(first + BLOCK, stop)
         frames = source.read(max(0, first - MARGIN), min(stop, last + MARGIN), max_side)
+        if clock is not None:
+            frames = clock.iterate("decode", frames)
 
         def report(index: int, first: int = first, last: int = last) -> None:
             on_frame(min(max(index + 1, first), last))

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from segtalker.faces.mesh import EYE_L, EYE_R
+from segtalker.faces.track import track_faces
 from segtalker.portrait import PortraitConfig, PortraitSource, blink_closure, close_eyes
-from segtalker.types import VideoInfo
+from segtalker.types import Frame, VideoInfo
 from tests.dubbing import BlobFaces, talking_frame
 
 SIZE = (420, 360)
@@ -24,9 +25,9 @@ def portrait() -> PortraitSource:
 
 def make_portrait(seed: int = 1, **settings) -> PortraitSource:
     image = talking_frame(0, SIZE, height=110)
-    face = BlobFaces().detect(image)[0]
+    still = track_faces([Frame(0, Fraction(0), image)], BlobFaces())[0]
     info = VideoInfo(Path("portrait.png"), *SIZE, Fraction(25), 200, False, False, False)
-    return PortraitSource(info, image, face, PortraitConfig(**settings), seed)
+    return PortraitSource(info, image, still, PortraitConfig(**settings), seed)
 
 
 def frame(source: PortraitSource, index: int) -> np.ndarray:
@@ -73,7 +74,7 @@ def test_eyes_blink_about_fifteen_times_a_minute_and_open_again():
 
 def test_closing_the_eyes_changes_only_the_eyes(portrait):
     image = talking_frame(0, SIZE, height=110)
-    landmarks = portrait.face.landmarks
+    landmarks = portrait.face
     for eye in (EYE_L, EYE_R):
         cv2.fillPoly(image, [np.rint(landmarks[list(eye)] - 0.5).astype(np.int32)], (250, 250, 250))
     closed = close_eyes(image, landmarks, 1.0)
@@ -84,3 +85,11 @@ def test_closing_the_eyes_changes_only_the_eyes(portrait):
     assert changed[:, 0].min() > eyes[:, 0].min() - 3 and changed[:, 0].max() < eyes[:, 0].max() + 3
     assert changed[:, 1].min() > brow[1] - 3 and changed[:, 1].max() < eyes[:, 1].max() + 3
     assert (closed == 250).all(-1).sum() < 0.2 * (image == 250).all(-1).sum()
+
+
+def test_the_track_frames_every_face_alike(portrait):
+    track = portrait.track()
+    assert track.num_frames == portrait.info.num_frames == 200
+    in_crop = [track.crop_from_frame[i, :, :2] @ track.landmarks[i, 1] for i in (0, 100)]
+    in_crop = [point + track.crop_from_frame[i, :, 2] for point, i in zip(in_crop, (0, 100), strict=True)]
+    assert np.abs(in_crop[0] - in_crop[1]).max() < 0.02

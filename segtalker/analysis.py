@@ -1,0 +1,126 @@
+"""The first pass: who is where, who speaks, and what is done to every frame.
+
+The result is small, stands on disk and is read back by a resumed run or by another worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtalker.compositing.plan import FramePlan, make_plan
+from segtalker.errors import FaceNotFound
+from segtalker.extract import FaceReader
+from segtalker.faces.detect import FaceBackend
+from segtalker.faces.likeness import photo_likeness
+from segtalker.faces.speaker import choose_speaker, parse_speaker
+from segtalker.media.audio import Speech
+from segtalker.person import Person, load_person, save_person, study_person
+from segtalker.portrait import PortraitSource
+from segtalker.progress import OnProgress, Progress, StageClock
+from segtalker.source import FrameSource
+from segtalker.stages import Networks
+from segtalker.tracking import find_tracks, save_tracks
+from segtalker.types import FaceTrack, Image, VideoInfo
+from segtalker.workspace import Workspace
+
+if TYPE_CHECKING:
+    from segtalker.dub_config import DubConfig
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Everything that the render pass needs beside the source and the speech."""
+
+    info: VideoInfo
+    tracks: Mapping[int, FaceTrack]
+    plan: FramePlan
+    people: Mapping[int, Person]
+    """Track id -> person, for tracks that are dubbed."""
+
+
+def analyse(
+    source: FrameSource,
+    voice: Speech,
+    cfg: DubConfig,
+    backend: FaceBackend,
+    reader: FaceReader,
+    networks: Networks,
+    work: Workspace,
+    clock: StageClock,
+    tell: OnProgress,
+) -> Analysis:
+    """The whole first pass; what an earlier run left in `work` is not done again.
+
+    Raises `FaceNotFound` where no frame at all could be dubbed.
+    """
+    times = source.times()
+
+    def make(tracks: Sequence[FaceTrack], speakers: Sequence[FaceTrack]) -> FramePlan:
+        ids = {track.track_id for track in speakers}
+        return make_plan(times, source.info, tracks, voice.duration, cfg.sync_mode, cfg.plan, ids)
+
+    stop = int(make([], []).source.max()) + 1  # what the output never shows is not looked at
+    with clock("faces"):
+        if isinstance(source, PortraitSource):
+            tracks = speakers = save_tracks([source.track()], work.path("tracks"))
+        else:
+            tracks = find_tracks(
+                source,
+                backend,
+                cfg.track,
+                work.path("tracks"),
+                stop,
+                cfg.analysis.max_side,
+                lambda done: tell(Progress("finding faces", done, stop)),
+                clock,
+            )
+            speakers = _speakers(tracks, source, cfg.speaker, backend)
+    plan = make(tracks, speakers)
+    people = {}
+    dubbed = sorted(set(plan.track_ids.tolist()) - {-1})
+    for done, track_id in enumerate(dubbed):
+        tell(Progress("studying people", done, len(dubbed), "track"))
+        path = work.path("people", f"{track_id}.npz")
+        if not path.is_file():
+            usable = dubbed_frames(tracks[track_id], plan)
+            person = study_person(
+                source, tracks[track_id], usable, reader, networks.painter, cfg.analysis, cfg.paste, clock
+            )
+            save_person(person, path)
+        people[track_id] = load_person(path)
+    if not people:
+        raise FaceNotFound(_why_nobody(source, plan))
+    return Analysis(source.info, {track.track_id: track for track in tracks}, plan, people)
+
+
+def dubbed_frames(track: FaceTrack, plan: FramePlan) -> NDArray[np.bool_]:
+    """[T] whether the plan dubs a frame of the track anywhere in the output."""
+    usable = np.zeros(track.num_frames, bool)
+    usable[plan.source[plan.track_ids == track.track_id] - track.start] = True
+    return usable
+
+
+def _speakers(
+    tracks: list[FaceTrack], source: FrameSource, speaker: str, backend: FaceBackend
+) -> list[FaceTrack]:
+    photo = parse_speaker(speaker).photo
+    if photo is None:
+        return choose_speaker(tracks, speaker)
+
+    def image_at(index: int) -> Image:
+        return next(iter(source.read(index, index + 1))).image
+
+    return choose_speaker(tracks, speaker, photo_likeness(photo, backend, image_at))
+
+
+def _why_nobody(source: FrameSource, plan: FramePlan) -> str:
+    counts = ", ".join(f"{count} {reason}" for reason, count in plan.counts().items())
+    return (
+        f"{source.info.path}: not one frame can be dubbed ({counts}). Lower plan.min_face_px, raise "
+        "plan.max_yaw_deg or choose another speaker."
+    )

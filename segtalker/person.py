@@ -1,0 +1,173 @@
+"""What a person looks like: the identity reference, the style codes and the colours of one track.
+
+They are taken from a few good frames in the first pass and stay fixed in the second, so that nothing flickers
+that the speech does not move.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtalker.compositing.paste import PasteConfig, crop_size
+from segtalker.extract import FaceReader, aligned
+from segtalker.faces.mesh import mouth_opening
+from segtalker.parsing.colours import ColourModel
+from segtalker.progress import StageClock
+from segtalker.source import FrameSource
+from segtalker.stages import Painter
+from segtalker.types import FaceTrack, Frame, Image, RegionMap
+from segtalker.workspace import write_atomically
+
+_YAW_PER_OPENING = 60.0  # a mouth as open as it is wide counts like a head turned by this many degrees
+
+
+@dataclass(frozen=True)
+class AnalysisConfig:
+    """How the first pass looks at a source."""
+
+    max_side: int = 960
+    """Frames are shrunk to this many pixels before faces are looked for."""
+    style_frames: int = 8
+    """Frames of a track that lend their texture."""
+
+    def __post_init__(self) -> None:
+        if self.style_frames < 1 or self.max_side < 64:
+            raise ValueError("style_frames must be at least 1, max_side at least 64")
+
+
+@dataclass(frozen=True)
+class Person:
+    """What stays fixed for one track during the render pass."""
+
+    reference_map: RegionMap
+    """Identity reference [S, S]: nearest in pose, mouth closed or nearly so."""
+    reference_raw: NDArray[np.uint8]
+    """Its raw map [S, S]."""
+    reference_crop: Image
+    """The reference [H, H, 3] at the size H at which crops of this track are composed."""
+    codes: NDArray[np.float32]
+    """Style codes [12, L, D], the mean of the style frames in which a region is seen."""
+    reference_index: int
+    """Source index of the reference."""
+    style_indices: tuple[int, ...]
+    """Source indices of the style frames."""
+    colours: ColourModel | None
+    """What the parser knows of the track."""
+
+
+def study_person(
+    source: FrameSource,
+    track: FaceTrack,
+    usable: NDArray[np.bool_],
+    reader: FaceReader,
+    painter: Painter,
+    cfg: AnalysisConfig,
+    paste: PasteConfig,
+    clock: StageClock,
+) -> Person:
+    """Look at a few frames of a track for what stays fixed; usable: [T] frames that the plan dubs."""
+    indices = style_frames(track, usable, cfg.style_frames)
+    crops = []
+    for index in indices:
+        crops.append(reader.cut(_read_one(source, index, clock), track))
+    colours = reader.fit(crops)
+    parsed = [reader.parse(crop, colours).parsed for crop in crops]
+    maps = np.stack([item.region_map for item in parsed])
+    with clock("sgi"):
+        codes = painter.encode(np.stack([crop.image for crop in crops]), maps)
+    reference_index = reference_frame(track, indices)
+    at = indices.index(reference_index)
+    largest = int(np.argmin(np.linalg.det(track.crop_from_frame[usable][:, :, :2])))
+    size = crop_size(np.asarray(track.crop_from_frame[usable][largest]), painter.size, paste)
+    reference = _read_one(source, reference_index, clock)
+    return Person(
+        reference_map=maps[at],
+        reference_raw=parsed[at].raw,
+        reference_crop=aligned(reference.image, crops[at].crop_from_frame, size),
+        codes=merge_codes(codes, maps),
+        reference_index=reference_index,
+        style_indices=tuple(indices),
+        colours=colours,
+    )
+
+
+def save_person(person: Person, path: Path) -> None:
+    """Write a person as one .npz file, in one move."""
+    colours = person.colours.to_arrays() if person.colours is not None else {}
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        reference_map=person.reference_map,
+        reference_raw=person.reference_raw,
+        reference_crop=person.reference_crop,
+        codes=person.codes,
+        reference_index=np.int64(person.reference_index),
+        style_indices=np.asarray(person.style_indices, np.int64),
+        has_colours=np.bool_(person.colours is not None),
+        **{f"colours/{name}": values for name, values in colours.items()},  # type: ignore[arg-type]
+    )
+    write_atomically(path, buffer.getvalue())
+
+
+def load_person(path: Path) -> Person:
+    """The person that `save_person` wrote."""
+    with np.load(path) as stored:
+        colours = {name.removeprefix("colours/"): stored[name] for name in stored if "/" in name}
+        return Person(
+            reference_map=stored["reference_map"],
+            reference_raw=stored["reference_raw"],
+            reference_crop=stored["reference_crop"],
+            codes=stored["codes"],
+            reference_index=int(stored["reference_index"]),
+            style_indices=tuple(stored["style_indices"].tolist()),
+            colours=ColourModel.from_arrays(colours) if bool(stored["has_colours"]) else None,
+        )
+
+
+def style_frames(track: FaceTrack, usable: NDArray[np.bool_], count: int) -> list[int]:
+    """Source indices of at most `count` frames that show a person's texture: evenly spaced, and open mouths.
+
+    usable: [T] frames of the track that the plan would dub. A quarter of the frames are those with the most
+    open mouth, since teeth are seen in few; frames whose face was only interpolated are taken where there
+    are no others.
+    """
+    good = np.flatnonzero(usable & (track.scores > 0))
+    if not len(good):
+        good = np.flatnonzero(usable)
+    spread = max(1, count - count // 4)
+    chosen = set(good[np.linspace(0, len(good) - 1, min(spread, len(good))).round().astype(int)].tolist())
+    widest = good[np.argsort(-mouth_opening(track.landmarks[good]), kind="stable")]
+    chosen.update(widest[: count // 4].tolist())
+    return [track.start + offset for offset in sorted(chosen)]
+
+
+def reference_frame(track: FaceTrack, candidates: Sequence[int]) -> int:
+    """The candidate nearest to the usual pose of the track, with a closed mouth counting as well."""
+    offsets = np.asarray(candidates) - track.start
+    turn = np.abs(track.yaw[offsets] - np.median(track.yaw))
+    cost = turn + _YAW_PER_OPENING * mouth_opening(track.landmarks[offsets])
+    return int(candidates[int(np.argmin(cost))])
+
+
+def merge_codes(codes: NDArray[np.float32], maps: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """One set of codes [12, L, D] from those of K frames [K, 12, L, D] and their region maps [K, S, S].
+
+    A frame counts for a region by the pixels that it shows of it. A region that no frame shows keeps the
+    network's prior for absent regions, which all frames agree on.
+    """
+    pixels = np.stack([np.bincount(region_map.ravel(), minlength=codes.shape[1]) for region_map in maps])
+    weights = pixels.astype(np.float64)
+    weights[:, weights.sum(axis=0) == 0] = 1.0
+    weights /= weights.sum(axis=0)
+    return np.einsum("kr,krld->rld", weights, codes).astype(np.float32)
+
+
+def _read_one(source: FrameSource, index: int, clock: StageClock) -> Frame:
+    with clock("decode"):
+        return next(iter(source.read(index, index + 1)))
