@@ -14,9 +14,10 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from segtalker.faces.mesh import OVAL
 from segtalker.parsing.clean import HALO, clean_maps
 from segtalker.parsing.colours import WORK_SIZE, ColourModel, fit_colours, lab_picture, small_matte
-from segtalker.parsing.draw import draw_face
+from segtalker.parsing.draw import draw_face, fill_polygon
 from segtalker.parsing.layout import CLOTH, HAIR, SKIN, Layout, layout, log_prior
 from segtalker.regions import Raw, merge_raw
 from segtalker.types import Image, ParsedFace, Points
@@ -115,8 +116,25 @@ def _surroundings(
     classes = large.argmax(axis=0)
     raw = np.array([Raw.SKIN, Raw.HAIR, Raw.CLOTH], np.uint8)[classes]
     _name_skin(raw, landmarks)
-    raw[matte < 0.5] = Raw.BACKGROUND
+    raw[~_person(matte, landmarks)] = Raw.BACKGROUND
     return raw
+
+
+def _person(matte: NDArray[np.float32], landmarks: Points) -> NDArray[np.bool_]:
+    """The silhouette [S, S]: what of the matte hangs together with the face, with its small holes closed."""
+    import cv2
+
+    person = (matte >= 0.5).astype(np.uint8)
+    fill_polygon(person, landmarks[list(OVAL)], 1)
+    _, parts = cv2.connectedComponents(person, connectivity=4)
+    inside = np.zeros_like(person)
+    fill_polygon(inside, landmarks[list(OVAL)], 1)
+    joined = np.isin(parts, np.unique(parts[inside.astype(bool)])).astype(np.uint8) & person
+    _, holes, stats, _ = cv2.connectedComponentsWithStats(1 - joined, connectivity=4)
+    small = stats[:, cv2.CC_STAT_AREA] < 0.02 * person.size
+    at_border = np.unique(np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]]))
+    small[at_border] = False
+    return (joined == 1) | (small[holes] & (joined == 0))
 
 
 def _name_skin(raw: NDArray[np.uint8], landmarks: Points) -> None:
