@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from segtalker.faces.mesh import OVAL
 from segtalker.regions import Raw
 from segtalker.synthetic.identity import Identity
 from segtalker.synthetic.motion import Motion
@@ -22,6 +21,8 @@ Outline = NDArray[np.float64]
 FACE = "face"
 _SKULL = np.array([0.5, 0.455, 0.24])
 _SKULL_HEIGHT = 0.335
+FOREHEAD_ARC = (162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389)
+"""Mesh points along the upper outline of the face, from left to right."""
 _EARS = {"left": Raw.LEFT_EAR, "right": Raw.RIGHT_EAR}
 _ROUND = np.linspace(0, 2 * np.pi, 24, endpoint=False)
 
@@ -91,6 +92,10 @@ class Figure:
     def _part(self, frame: int, name: str) -> Outline:
         return self._posed[frame, self._slices[name], :2]
 
+    def forehead_rim(self, frame: int) -> NDArray[np.float64]:
+        """Posed hairline [len(FOREHEAD_ARC), 3] above the points `FOREHEAD_ARC` of the mesh."""
+        return self._posed[frame, self._slices["forehead"]][: len(FOREHEAD_ARC) - 1 : -1]
+
     def skull_frame(self, frame: int) -> tuple[Outline, float]:
         """Centre [2] of the skull in the picture and the magnification there."""
         x, y, z = self._posed[frame, self._slices["skull"]][0]
@@ -103,9 +108,10 @@ class Figure:
         offset = np.stack(
             [(self._half_width + extra) * np.cos(angle), -(_SKULL_HEIGHT + extra) * np.sin(angle)], axis=1
         )
-        return centre + scale * offset @ self._turn(frame).T
+        return centre + scale * offset @ self.turn(frame).T
 
-    def _turn(self, frame: int) -> NDArray[np.float64]:
+    def turn(self, frame: int) -> NDArray[np.float64]:
+        """Rotation [2, 2] of the head in the picture."""
         c, s = np.cos(self._roll[frame]), np.sin(self._roll[frame])
         return np.array([[c, -s], [s, c]])
 
@@ -222,8 +228,7 @@ def _front(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _forehead(person: Identity) -> Outline:
     """Skin between the mesh and the hairline: the upper oval, lifted by the recession (more at the corners)."""
-    upper = [i for i in OVAL if person.mesh[i, 1] < 0.47]
-    arc = person.mesh[sorted(upper, key=lambda i: person.mesh[i, 0])]
+    arc = person.mesh[list(FOREHEAD_ARC)]
     x = arc[:, 0] - 0.5
     height = smoothstep(arc[:, 1], 0.46, 0.33)
     peak = 0.6 + 0.7 * (1 - np.exp(-((x / 0.09) ** 2)))
