@@ -126,7 +126,7 @@ class LiteRTFaces:
         small = image
         if scale < 1.0:  # shrunk once for all squares; each is then cut out where it lies, to the sub-pixel
             height, width = (max(1, round(length * scale)) for length in image.shape[:2])
-            small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+            small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8)
         stretch = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]])
         for x, y, side in tiles:
             tile_from_small = np.diag(scale * stretch) @ np.eye(2, 3)

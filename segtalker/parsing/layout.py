@@ -49,7 +49,7 @@ def layout(landmarks: NDArray[np.floating], size: int) -> Layout:
     features = np.zeros((size, size), np.uint8)
     for contour in (BROW_L, BROW_R, EYE_L, EYE_R, LIP_OUT):
         fill_polygon(features, pixels[list(contour)], 1)
-    features = cv2.dilate(features, np.ones((5, 5), np.uint8))
+    widened = cv2.dilate(features, np.ones((5, 5), np.uint8))
     line = ((np.arange(size) + 0.5) / size).astype(np.float32)
     left, right = float(landmarks[CHEEK_L, 0]), float(landmarks[CHEEK_R, 0])
     return Layout(
@@ -58,7 +58,7 @@ def layout(landmarks: NDArray[np.floating], size: int) -> Layout:
         inside=oval.astype(bool),
         distance=cv2.distanceTransform(1 - oval, cv2.DIST_L2, 5) / np.float32(size),
         depth=cv2.distanceTransform(oval, cv2.DIST_L2, 5) / np.float32(size),
-        features=features.astype(bool),
+        features=widened.astype(bool),
         brow_y=float(landmarks[[*BROW_L, *BROW_R], 1].mean()),
         mouth_y=float(landmarks[[61, 291], 1].mean()),
         chin_y=float(landmarks[CHIN, 1]),
