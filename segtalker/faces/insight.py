@@ -24,8 +24,7 @@ _FILES = ("det_10g.onnx", "w600k_r50.onnx")
 
 
 def find_pack() -> Path | None:
-    """Folder of the model pack, or None: $INSIGHTFACE_HOME/models/buffalo_l, else
-    ~/.insightface/models/..."""
+    """Folder of the model pack in $INSIGHTFACE_HOME or ~/.insightface, or None."""
     root = Path(os.environ.get("INSIGHTFACE_HOME", "~/.insightface")).expanduser()
     folder = root / "models" / PACK
     return folder if all((folder / name).is_file() for name in _FILES) else None

@@ -125,7 +125,7 @@ def _width(track: FaceTrack) -> float:
     return float(np.median(track.bboxes[:, 2] - track.bboxes[:, 0]))
 
 
-def _centres(track: FaceTrack) -> NDArray[np.float32]:
+def _centres(track: FaceTrack) -> NDArray[np.floating]:
     return (track.bboxes[:, :2] + track.bboxes[:, 2:]) / 2
 
 

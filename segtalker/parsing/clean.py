@@ -23,9 +23,9 @@ OUTER = (
 def clean_maps(raws: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Raw maps [T, S, S] of consecutive frames of one track, cleaned.
 
-    Frame t depends on t - HALO .. t + HALO, and near the ends on fewer, as many on either side: a chunk that is
-    given with HALO more frames on either side gets the same maps as the whole track. On a tie a pixel keeps its
-    label.
+    Frame t depends on t - HALO .. t + HALO, and near the ends on fewer, as many on either side: a chunk
+    that is given with HALO more frames on either side gets the same maps as the whole track. On a tie a
+    pixel keeps its label.
     """
     frames = len(raws)
     best = np.zeros(raws.shape, np.uint8)
