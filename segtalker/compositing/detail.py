@@ -5,9 +5,9 @@ With the renderer G, source picture I and map M, talking map M' and the warp W f
     out = G(M') + trust * W(I - G(M))
 
 What the network lost on the source frame is carried to the new map and added back, faded where the source
-does not show what the map asks for. Written as W(I) + [G(M') - W(G(M))] it says the same about trusted skin: the
-warped source, plus what the network changes. That change is smoothed on skin, where a small network
-has nothing sharp to say, and kept as it is on the lips and in the mouth.
+does not show what the map asks for. Written as W(I) + [G(M') - W(G(M))] it says the same about trusted skin:
+the warped source, plus what the network changes. That change is smoothed on skin, where a small network has
+nothing sharp to say, and keeps its edges on the lips and in the mouth.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def transfer_detail(
 def _weighted_blur(picture: FloatImage, weight: FloatImage, sigma: float) -> FloatImage:
     """Gaussian mean of `picture` [H, W, 3] over the pixels that `weight` [H, W] trusts."""
     weights = _soft(weight, sigma)[..., None]
-    blurred: FloatImage = _soft(picture * weight[..., None], sigma) / np.maximum(weights, np.float32(1e-3))
-    return blurred
+    blurred = _soft(picture * weight[..., None], sigma) / np.maximum(weights, 1e-3)
+    return blurred.astype(np.float32)
 
 
 def _soft(picture: FloatImage, sigma: float) -> FloatImage:

@@ -153,7 +153,8 @@ def warp_between(source: FaceCurves, new: FaceCurves, neck: Rows, size: int) -> 
         map_y[start:] = _piecewise(rows, knots)
         map_x[start:] += _sideways(source, new, unit, rows)
         trust[start:] = _mouth_trust(rows, knots)
-    return FaceWarp(map_x * size - 0.5, map_y * size - 0.5, trust)
+    x, y = ((rows * size - 0.5).astype(np.float32) for rows in (map_x, map_y))
+    return FaceWarp(x, y, trust)
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,11 @@ def _knots(source: FaceCurves, new: FaceCurves, neck: Rows, unit: Rows) -> _Knot
     top = np.full_like(chin, min(source.nose, new.nose))
     top = np.minimum(top, new_rows[0] - 0.004)
     mouth_end = source_rows[1] + known
+    # Closed lips begin half a map pixel inside the source's, or a line of teeth would stay between them.
+    pixel = 1 / len(source.chin)
+    closed = np.clip(1 - (new_rows[2] - new_rows[1]) / pixel, 0, 1)
+    inset = 0.5 * pixel * closed * np.clip((source_rows[2] - source_rows[1] - known) / pixel, 0, 1)
+    source_rows[1:3] += inset * np.array([[-1], [1]])
     knots_new = [
         top, new_rows[0], new_rows[1], new_rows[1] + known, new_rows[2], new_rows[2], new_rows[3], chin, chin,
         below,
