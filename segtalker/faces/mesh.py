@@ -52,7 +52,7 @@ def mean_face() -> NDArray[np.float32]:
     """The mean mesh [468, 3]: x, y in the unit crop, z in the same unit (smaller is nearer), mouth closed.
 
     How it was made: the mesh network was run on two public-domain portraits (scikit-image's `astronaut`,
-    matplotlib's `grace_hopper`), each at 48 small turns, scales, shifts and both mirrorings. Points that
+    matplotlib's `grace_hopper`), each at 24 small turns, scales and shifts of both mirrorings. Points that
     answer to one another from left to right were found by matching each mesh with its own mirror image in
     three dimensions; every mesh was averaged with its mirror image and turned to face the camera. The lower
     face is that of the portrait with the closed mouth, blended into the mean of both above the nose; inner
