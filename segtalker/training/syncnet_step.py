@@ -2,8 +2,9 @@
 
 The paper pairs each window with one right or wrong piece of speech. Here every window of a clip meets the
 speech of every other window of that clip, and the network must also pick the right one among them: without
-these many in-clip negatives it sits at a loss of 0.69 for very long. The same task trains the expert that
-only evaluates.
+these many in-clip negatives it sits at a loss of 0.69 for very long. From either embedding alone it also tells
+the mouth's opening (training only): with a norm that does not mix samples, both embeddings otherwise collapse
+to a constant and the loss stays at 0.69 for good. The same task trains the expert that only evaluates.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from segtalker.data.dataset import ClipsConfig, SyncBatches, SyncDataConfig
 from segtalker.losses.sync import in_clip_sync_loss, pair_bce
 from segtalker.models.syncnet import SyncNet, SyncNetConfig
+from segtalker.regions import Region
 from segtalker.training.loop import Batch, Metrics, RunConfig, TrainContext, autocast, seeded, split_batch
 from segtalker.training.maps import pool_lower_half
 from segtalker.training.state import OptimConfig, TrainState
@@ -28,6 +30,7 @@ from segtalker.weights.checkpoint import save_weights
 
 EVALUATION_GAP = 10
 """Frames (0.4 s) that wrong pairs are apart at least when accuracy is measured."""
+_SHAPE_REGIONS = (Region.LIP, Region.MOUTH)
 _STUCK_LOSS = 0.67
 _STUCK_STEP = 300
 
@@ -38,6 +41,9 @@ class SyncLossConfig:
 
     nce_weight: float = 0.25
     """Of the two-way choice among a clip's windows, beside the binary cross-entropy."""
+    shape_weight: float = 0.5
+    """Of telling the mouth's opening from either embedding alone, which keeps embeddings from collapsing to
+    a constant before they have found what they share; our addition to the paper."""
     negative_gap: int = 5
     """Frames that two windows must be apart at least to make a wrong pair."""
 
@@ -96,7 +102,7 @@ class SyncNetTask:
         figures: dict[str, list[float]] = {"val_bce": [], "val_accuracy": []}
         for number in range(self.cfg.val_batches):
             batch = {name: value.to(state.device) for name, value in self._val.batch(number).items()}
-            logits = self._pair_logits(state.averaged("syncnet"), batch)
+            logits, _ = self._pair_logits(state.averaged("syncnet"), batch)
             pairs = pair_masks(batch["start"], batch["spoken"], EVALUATION_GAP, spoken_only=True)
             figures["val_bce"].append(float(pair_bce(logits, *pairs)))
             figures["val_accuracy"].append(float(balanced_accuracy(logits, *pairs)))
@@ -106,7 +112,8 @@ class SyncNetTask:
         """Probability of every mask window (down) with every mel window (across) of one held-out batch."""
         batch = {name: value.to(state.device) for name, value in self._val.batch(0).items()}
         with torch.no_grad():
-            grids = torch.sigmoid(self._pair_logits(state.averaged("syncnet"), batch)).cpu().numpy()
+            logits, _ = self._pair_logits(state.averaged("syncnet"), batch)
+        grids = torch.sigmoid(logits).cpu().numpy()
         tiles = np.kron(np.concatenate(grids[:6], axis=1), np.ones((12, 12)))
         return np.repeat((255 * tiles).astype(np.uint8)[..., None], 3, axis=2)
 
@@ -128,22 +135,27 @@ class SyncNetTask:
 
     def _losses(self, net: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Means over clips, which weigh the same however many pairs they have."""
-        logits = self._pair_logits(net, batch)
-        positive, negative = pair_masks(batch["start"], batch["spoken"], self.cfg.loss.negative_gap)
+        cfg = self.cfg.loss
+        logits, shapes = self._pair_logits(net, batch)
+        positive, negative = pair_masks(batch["start"], batch["spoken"], cfg.negative_gap)
         rows = []
         for grid in zip(logits.split(1), positive.split(1), negative.split(1), strict=True):
-            losses = in_clip_sync_loss(*grid, self.cfg.loss.nce_weight)
+            losses = in_clip_sync_loss(*grid, cfg.nce_weight)
             rows.append({**losses, "accuracy": balanced_accuracy(*grid)})
-        return {name: torch.stack([row[name] for row in rows]).mean() for name in rows[0]}
+        means = {name: torch.stack([row[name] for row in rows]).mean() for name in rows[0]}
+        if cfg.shape_weight:
+            means["shape"] = shape_loss(shapes, mouth_shares(batch["masks"]))
+            means["loss"] = means["loss"] + cfg.shape_weight * means["shape"]
+        return means
 
-    def _pair_logits(self, net: nn.Module, batch: Batch) -> Tensor:
-        """Log-odds [C, W, W] of mask window i with mel window j of each clip."""
+    def _pair_logits(self, net: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Log-odds [C, W, W] of mask window i with mel window j of each clip; the shapes of `Embedder`."""
         clips, windows = batch["start"].shape
         with autocast(batch["mel"].device, self.cfg.run.precision):
-            masks, mel, scale = net(batch["masks"].flatten(0, 1), batch["mel"].flatten(0, 1))
+            masks, mel, scale, shapes = net(batch["masks"].flatten(0, 1), batch["mel"].flatten(0, 1))
         masks = F.normalize(masks.float(), dim=1).unflatten(0, (clips, windows))
         mel = F.normalize(mel.float(), dim=1).unflatten(0, (clips, windows))
-        return scale[0] * (masks @ mel.transpose(1, 2)) + scale[1]
+        return scale[0] * (masks @ mel.transpose(1, 2)) + scale[1], shapes.unflatten(1, (clips, windows))
 
 
 class Embedder(nn.Module):
@@ -152,15 +164,38 @@ class Embedder(nn.Module):
     def __init__(self, syncnet: SyncNet) -> None:
         super().__init__()
         self.syncnet = syncnet
+        outputs = len(_SHAPE_REGIONS) * syncnet.cfg.window
+        self.shape_heads = nn.ModuleList(nn.Linear(syncnet.cfg.embedding, outputs) for _ in range(2))
 
-    def forward(self, masks: Tensor, mel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Embeddings [N, 512] of lower-half maps [N, T, S/2, S] and of mel [N, 1, 80, 16]; scale and bias."""
+    def forward(self, masks: Tensor, mel: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Embeddings [N, 512] of lower-half maps [N, T, S/2, S] and of mel [N, 1, 80, 16].
+
+        Also scale and bias of the cosine, and the mouth's shape as either embedding tells it [2, N, 2 T].
+        """
         net = self.syncnet
         pooled = pool_lower_half(masks, net.cfg.size)
         zero = torch.zeros((), device=mel.device)
         bias = net.scale_cosine(zero)
         scale = torch.stack([net.scale_cosine(zero + 1) - bias, bias])
-        return net.embed_masks(pooled), net.embed_mel(mel), scale
+        embeddings = net.embed_masks(pooled), net.embed_mel(mel)
+        shapes = [head(embedding) for head, embedding in zip(self.shape_heads, embeddings, strict=True)]
+        return *embeddings, scale, torch.stack(shapes)
+
+
+def mouth_shares(masks: Tensor) -> Tensor:
+    """Shares of lip and mouth pixels [C, W, 2 T] in each frame of lower-half maps [C, W, T, S/2, S]."""
+    return torch.cat([(masks == region).float().mean(dim=(-2, -1)) for region in _SHAPE_REGIONS], dim=-1)
+
+
+def shape_loss(shapes: Tensor, shares: Tensor) -> Tensor:
+    """Mean squared error of told shapes [2, C, W, K] and `shares` [C, W, K], both as deviations in a clip.
+
+    Shares are scaled to unit variance within each clip: how big a person's mouth is does not matter.
+    """
+    target = shares - shares.mean(dim=1, keepdim=True)
+    target = target / target.std(dim=1, keepdim=True).clamp_min(1e-4)
+    told = shapes.float() - shapes.float().mean(dim=2, keepdim=True)
+    return (told - target).square().mean()
 
 
 def pair_masks(start: Tensor, spoken: Tensor, gap: int, spoken_only: bool = False) -> tuple[Tensor, Tensor]:
