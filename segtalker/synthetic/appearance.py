@@ -17,7 +17,13 @@ _HAIR = np.array(
     [(28, 24, 24), (44, 32, 26), (70, 46, 32), (104, 68, 42), (140, 96, 56), (186, 142, 88), (222, 190, 134),
      (132, 58, 30), (168, 84, 40), (120, 118, 116), (196, 194, 190)], np.float32,
 ) / 255  # fmt: skip
-_IRIS = np.array([(70, 44, 26), (96, 62, 32), (112, 92, 52), (84, 104, 70), (80, 114, 140), (108, 128, 140)], np.float32) / 255
+_IRIS = (
+    np.array(
+        [(70, 44, 26), (96, 62, 32), (112, 92, 52), (84, 104, 70), (80, 114, 140), (108, 128, 140)],
+        np.float32,
+    )
+    / 255
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,9 @@ def random_appearance(seed: int) -> Appearance:
         redness=float(rng.uniform(0.1, 0.8) * (1 - 0.5 * dark_skin)),
         age=age,
         freckles=float(rng.uniform(0.3, 1.0)) if rng.random() < 0.2 * (1 - dark_skin) + 0.04 else 0.0,
-        beard=float(rng.choice((rng.uniform(0.15, 0.5), rng.uniform(0.6, 1.0)), p=(0.6, 0.4))) if bearded else 0.0,
+        beard=float(rng.choice((rng.uniform(0.15, 0.5), rng.uniform(0.6, 1.0)), p=(0.6, 0.4)))
+        if bearded
+        else 0.0,
         moustache=float(rng.uniform(0.3, 1.0)) if bearded else 0.0,
         shine=float(rng.uniform(0.03, 0.22)),
         hair=hair,
@@ -105,11 +113,13 @@ def random_appearance(seed: int) -> Appearance:
         brow_thickness=float(rng.uniform(0.6, 1.15)),
         lip=np.clip(lip, 0.05, 0.95).astype(np.float32),
         lip_gloss=float(rng.uniform(0.05, 0.3) + 0.2 * made_up),
-        iris=np.clip(_IRIS[rng.integers(2 if rng.random() < dark_skin else len(_IRIS))] * rng.normal(1, 0.1, 3), 0, 1).astype(np.float32),
+        iris=np.clip(
+            _IRIS[rng.integers(2 if rng.random() < dark_skin else len(_IRIS))] * rng.normal(1, 0.1, 3), 0, 1
+        ).astype(np.float32),
         lashes=float(rng.uniform(0.3, 0.6) + 0.4 * made_up),
         eyeshadow=float(rng.uniform(0.2, 0.6)) if made_up and rng.random() < 0.6 else 0.0,
         eyeshadow_colour=rng.uniform(0.15, 0.6, 3).astype(np.float32),
-        tooth=(np.array((0.93, 0.9, 0.84)) * rng.uniform((0.86, 0.86, 0.8), 1.03)).astype(np.float32),
+        tooth=_random_tooth(rng),
         teeth_shown=float(rng.uniform(0.004, 0.02)),
         cloth=_random_cloth(rng),
         cloth_second=_random_cloth(rng),
@@ -127,6 +137,11 @@ def random_appearance(seed: int) -> Appearance:
 def _random_cloth(rng: np.random.Generator) -> Colour:
     grey = rng.uniform(0.05, 0.95)
     return np.clip(grey + rng.normal(0.0, rng.choice((0.03, 0.2)), 3), 0.02, 0.98).astype(np.float32)
+
+
+def _random_tooth(rng: np.random.Generator) -> Colour:
+    yellow = rng.uniform(0.0, 0.12)
+    return (rng.uniform(0.82, 0.97) * np.array((1.0, 0.985 - 0.4 * yellow, 0.96 - yellow))).astype(np.float32)
 
 
 def _between(palette: NDArray[np.float32], position: float) -> Colour:

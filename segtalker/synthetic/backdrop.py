@@ -27,7 +27,7 @@ def background(seed: int) -> Picture:
     size = BACKGROUND_PIXELS
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
     base = _muted(rng)
-    other = np.clip(base + rng.normal(0, 0.2, 3), 0.02, 0.98)
+    other = np.clip(base + rng.normal(0, 0.12) + rng.normal(0, 0.07, 3), 0.02, 0.98)
     angle = rng.uniform(0, 2 * np.pi)
     ramp = np.clip(0.5 + (x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle), 0, 1)[..., None]
     picture = (base * ramp + other * (1 - ramp)).astype(np.float32)
@@ -63,7 +63,9 @@ def cloth(look: Appearance, seed: int) -> Picture:
     size = CLOTH_PIXELS
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
     bend = 0.02 * value_noise((size, size), 120, rng, 2)
-    kind = rng.choice(("plain", "stripes", "bars", "checks", "dots", "knit"), p=(0.35, 0.15, 0.15, 0.15, 0.1, 0.1))
+    kind = rng.choice(
+        ("plain", "stripes", "bars", "checks", "dots", "knit"), p=(0.35, 0.15, 0.15, 0.15, 0.1, 0.1)
+    )
     period = rng.uniform(0.015, 0.06)
     across, down = np.sin((x + bend) * 2 * np.pi / period), np.sin((y + bend) * 2 * np.pi / period)
     pattern = {
@@ -126,10 +128,16 @@ def _rectangles(picture: Picture, rng: np.random.Generator, count: int, sides: t
     for _ in range(count):
         left, top = rng.integers(-size // 8, size, 2)
         width, height = (int(size * rng.uniform(*sides)) for _ in range(2))
-        cv2.rectangle(picture, (int(left), int(top)), (int(left + width), int(top + height)), _muted(rng).tolist(), -1)
+        cv2.rectangle(
+            picture, (int(left), int(top)), (int(left + width), int(top + height)), _muted(rng).tolist(), -1
+        )
         inner = _muted(rng)
         cv2.rectangle(
-            picture, (int(left + 6), int(top + 6)), (int(left + width - 6), int(top + height - 6)), inner.tolist(), -1
+            picture,
+            (int(left + 6), int(top + 6)),
+            (int(left + width - 6), int(top + height - 6)),
+            inner.tolist(),
+            -1,
         )
 
 

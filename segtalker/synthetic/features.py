@@ -24,7 +24,9 @@ def polygon_mask(points: NDArray[np.float64], shape: tuple[int, int]) -> Picture
     return mask.astype(np.float32) * np.float32(1 / 255)
 
 
-def paint_eyes(image: Picture, face: NDArray[np.float64], look: Appearance, gaze: tuple[float, float]) -> None:
+def paint_eyes(
+    image: Picture, face: NDArray[np.float64], look: Appearance, gaze: tuple[float, float]
+) -> None:
     """Eyeballs, irises and lashes, in place; `face` [468, 2] pixels, `gaze` about -1..1."""
     for eye in (EYE_L, EYE_R):
         contour = face[list(eye)]
@@ -59,9 +61,13 @@ def _paint_eyeball(
     rays = 0.85 + 0.25 * np.sin(np.arctan2(dy, dx) * 13 + 3 * distance)
     tone = rays * (0.65 + 0.55 * distance) * np.where(dy > 0, 1.15, 0.85)
     tone = tone * (1 - 0.7 * _ramp(distance, 0.78, 1.0))
-    eyeball = sclera + _ramp(distance, 1 + edge, 1 - edge)[..., None] * (linear(look.iris) * 1.3 * tone[..., None] - sclera)
+    eyeball = sclera + _ramp(distance, 1 + edge, 1 - edge)[..., None] * (
+        linear(look.iris) * 1.3 * tone[..., None] - sclera
+    )
     eyeball *= 1 - 0.96 * _ramp(distance, 0.42 + edge, 0.42 - edge)[..., None]
-    soft = cv2.blur(np.pad(mask, 1), (3, max(3, int(0.16 * width))), borderType=cv2.BORDER_CONSTANT)[1:-1, 1:-1]
+    soft = cv2.blur(np.pad(mask, 1), (3, max(3, int(0.16 * width))), borderType=cv2.BORDER_CONSTANT)[
+        1:-1, 1:-1
+    ]
     shadow = np.roll(soft, max(1, int(0.05 * width)), axis=0)
     eyeball *= (0.25 + 0.75 * np.minimum(soft, shadow))[..., None]
     glint = np.hypot(dx + 0.55 * radius * np.sign(-look.light[0] or 1), dy + 0.4 * radius) / radius
@@ -82,10 +88,18 @@ class Mouths:
         x = 0.5 + half * np.sign(x) * np.abs(x) ** 0.92
         z = depth + 2.2 * (x - 0.5) ** 2
         bottom = line + look.teeth_shown * (1 - 0.35 * ((x - 0.5) / half) ** 2)
-        upper = np.stack([np.concatenate([x, x]), np.concatenate([np.full(_TEETH + 1, line - 0.03), bottom]), np.tile(z, 2)], 1)
+        upper = np.stack(
+            [
+                np.concatenate([x, x]),
+                np.concatenate([np.full(_TEETH + 1, line - 0.03), bottom]),
+                np.tile(z, 2),
+            ],
+            1,
+        )
         lower_top = line - 0.2 * look.teeth_shown + 0 * x
         lower = np.stack(
-            [np.concatenate([x, x]), np.concatenate([lower_top, lower_top + 0.05]), np.tile(z + 0.006, 2)], axis=1
+            [np.concatenate([x, x]), np.concatenate([lower_top, lower_top + 0.05]), np.tile(z + 0.006, 2)],
+            axis=1,
         )
         frames = len(motion)
         drop = motion.opening.astype(np.float64) * identity.gap
@@ -135,7 +149,16 @@ class Mouths:
         for k in range(_TEETH):
             a, b, c, d = high[k], high[k + 1], low[k + 1], low[k]
             gap = 0.06 * (b - a)
-            rounded = np.stack([a + gap, b - gap, c - gap - 0.12 * (c - b), c - 3 * gap, d + 3 * gap, d + gap - 0.12 * (d - a)])
+            rounded = np.stack(
+                [
+                    a + gap,
+                    b - gap,
+                    c - gap - 0.12 * (c - b),
+                    c - 3 * gap,
+                    d + 3 * gap,
+                    d + gap - 0.12 * (d - a),
+                ]
+            )
             mask = polygon_mask(rounded, cavity.shape[:2])[..., None]
             side = 1 - 0.5 * abs((k + 0.5) / _TEETH * 2 - 1) ** 2
             cavity += mask * (colour * side - cavity)
@@ -154,7 +177,9 @@ def _stroke(image: Picture, points: NDArray[np.float64], colour: Picture, width:
     patch += share * (colour - patch)
 
 
-def _window(points: NDArray[np.float64], shape: tuple[int, ...], margin: int) -> tuple[int, int, int, int] | None:
+def _window(
+    points: NDArray[np.float64], shape: tuple[int, ...], margin: int
+) -> tuple[int, int, int, int] | None:
     """Left, top, right, bottom of the part of the picture around `points`; None where it is empty."""
     left, top = (max(0, int(v) - margin) for v in points.min(0))
     right, bottom = (int(v) + margin + 1 for v in points.max(0))

@@ -82,7 +82,8 @@ def preset_config(preset: Preset) -> SynthConfig:
     """The configuration that `segtalker synth PRESET` starts from."""
     match preset:
         case "faces":
-            return SynthConfig(preset="faces", speech=SpeechConfig(min_s=2.5, max_s=4.0), noise=LabelNoise())
+            exact = LabelNoise(jitter=0.0005, drift=0.0008, lost_ears=0.0, lost_neck=0.0)
+            return SynthConfig(preset="faces", speech=SpeechConfig(min_s=2.5, max_s=4.0), noise=exact)
         case "clips":
             return SynthConfig(preset="clips", size=256)
         case _:

@@ -20,7 +20,11 @@ def vertex_normals(points: NDArray[np.float64], triangles: NDArray[np.int32]) ->
 
 
 def rasterize(
-    points: NDArray[np.float64], depth: NDArray[np.float64], triangles: NDArray[np.int32], width: int, height: int
+    points: NDArray[np.float64],
+    depth: NDArray[np.float64],
+    triangles: NDArray[np.int32],
+    width: int,
+    height: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Pixels that the front-facing triangles cover.
 
@@ -28,7 +32,7 @@ def rasterize(
     has positive orientation. Returns flat pixel indices [P] (each once), triangle indices [P] and barycentric
     weights [P, 3]. Nearer triangles win; triangles of one size class are compared by their mean depth.
     """
-    corners = points[triangles]
+    corners, corner_depth = points[triangles], depth[triangles].astype(np.float32)
     edge1, edge2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     area = edge1[:, 0] * edge2[:, 1] - edge1[:, 1] * edge2[:, 0]
     low = np.ceil(corners.min(1) - 0.5).astype(np.int64)
@@ -36,7 +40,7 @@ def rasterize(
     span = (high - low).max(1) + 1
     visible = (area > 1e-9) & (high >= 0).all(1) & (low[:, 0] < width) & (low[:, 1] < height) & (span > 0)
     order = np.flatnonzero(visible)
-    order = order[np.argsort(-depth[triangles[order]].mean(1), kind="stable")]
+    order = order[np.argsort(-corner_depth[order].mean(1), kind="stable")]
     nearest = np.full(width * height, np.inf, np.float32)
     owner = np.full(width * height, -1, np.int64)
     weights = np.zeros((width * height, 3), np.float32)
@@ -56,8 +60,8 @@ def rasterize(
         inside &= (x >= 0) & (x < width) & (y >= 0) & (y < height)
         which, row, column = np.nonzero(inside)
         pixel = (low[chosen, 1][which] + row) * width + low[chosen, 0][which] + column
-        bary = np.stack([b[which, row, column] for b in (b0, b1, b2)], axis=1)
-        z = (bary * depth[triangles[chosen[which]]]).sum(1)
+        bary = np.stack([b[inside] for b in (b0, b1, b2)], axis=1).astype(np.float32)
+        z = np.einsum("pk,pk->p", bary, corner_depth[chosen[which]])
         front = z < nearest[pixel]
         pixel, which = pixel[front], which[front]
         nearest[pixel] = z[front]

@@ -74,7 +74,9 @@ class Renderer:
     def _paint(self, frame: int, affine: Affine, width: int, height: int) -> Picture:
         shape = (height, width)
         unit = float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
-        canvas = _view(self._background, affine, affine_of(BACKGROUND_ORIGIN, BACKGROUND_SIDE, BACKGROUND_PIXELS), shape)
+        canvas = _view(
+            self._background, affine, affine_of(BACKGROUND_ORIGIN, BACKGROUND_SIDE, BACKGROUND_PIXELS), shape
+        )
         hair = _view(self._hair, affine, self._hair_plane(frame), shape) * np.float32(self._overhead())
         face = apply_affine(affine, self.performance.posed[frame, :, :2])
         oval = polygon_mask(face[list(OVAL)], shape)
@@ -107,31 +109,33 @@ class Renderer:
                 _blend(canvas, _wispy(mask, hair, unit), hair * np.float32(0.55))
             case "hair" | "lock" | "fringe":
                 strands = _wispy(mask, hair, unit)
-                shadow = _shifted_blur(strands, 0.012 * unit, 0.018 * unit)
-                canvas *= (1 - 0.4 * shadow)[..., None]
+                _darken(canvas, _shifted_blur(strands, 0.012 * unit, 0.018 * unit), 0.4)
                 _blend(canvas, strands, hair)
             case "neck":
                 _blend(canvas, mask, self._neck_colour(points, oval, unit))
             case "cloth" | "collar":
                 fabric = _view(self._cloth, affine, affine_of(CLOTH_ORIGIN, CLOTH_SIDE, CLOTH_PIXELS), shape)
-                canvas *= (1 - 0.35 * cv2.GaussianBlur(mask, (0, 0), 0.012 * unit))[..., None]
+                _darken(canvas, _shifted_blur(mask, 0.0, 0.012 * unit), 0.35)
                 rim = mask - cv2.erode(mask, np.ones((3, 3)), iterations=max(1, int(0.012 * unit)))
-                light = (self._light_on(np.array((0.0, -0.6, -0.8))) * (1 - 0.3 * rim)[..., None]).astype(np.float32)
+                light = (self._light_on(np.array((0.0, -0.6, -0.8))) * (1 - 0.3 * rim)[..., None]).astype(
+                    np.float32
+                )
                 _blend(canvas, mask, fabric * light * (1.1 if layer.name == "collar" else 1.0))
             case "skull":
                 _blend(canvas, mask, self._bald_colour(points, shape))
             case "ear_left" | "ear_right":
                 self._paint_ear(canvas, points, mask)
             case "earring":
-                shine = 0.55 + 0.6 * np.linspace(1, 0, shape[0])[:, None, None]
-                _blend(canvas, mask, (linear(look.metal) * shine * np.ones((*shape, 1))).astype(np.float32))
+                _blend(canvas, mask, linear(look.metal) * np.float32(0.75))
+                centre = points.mean(0) - 0.2 * np.ptp(points, axis=0)
+                glint = polygon_mask(centre + 0.3 * (points - points.mean(0)), shape)
+                _blend(canvas, glint, np.ones(3, np.float32))
             case "glasses" | "bridge":
                 self._paint_glasses(canvas, points, mask, unit, layer.name == "bridge")
             case "hat":
                 light = self._light_on(np.array((0.0, -0.5, -0.85)))
-                canvas *= (1 - 0.45 * _shifted_blur(mask, 0.02 * unit, 0.02 * unit))[..., None]
-                felt = linear(look.cloth_second) * light
-                _blend(canvas, mask, np.broadcast_to(felt, canvas.shape).astype(np.float32))
+                _darken(canvas, _shifted_blur(mask, 0.02 * unit, 0.02 * unit), 0.45)
+                _blend(canvas, mask, linear(look.cloth_second) * light)
 
     def _paint_face(self, canvas: Picture, frame: int, affine: Affine, face: NDArray[np.float64]) -> None:
         performance, look = self.performance, self.look
@@ -147,9 +151,9 @@ class Renderer:
         if not len(flat):
             return
         corners = triangles[owner]
-        uv = (texture_position(positions, self._texture_resolution)[corners] * weights[..., None]).sum(1)
-        normal = (normals[corners] * weights[..., None]).sum(1)
-        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
+        uv = _interpolate(texture_position(positions, self._texture_resolution), corners, weights)
+        normal = _interpolate(normals, corners, weights)
+        normal /= np.sqrt(np.maximum(np.einsum("pc,pc->p", normal, normal), 1e-9))[:, None]
         rows = -(-len(flat) // 512)
         padded = np.zeros((rows * 512, 2), np.float32)
         padded[: len(flat)] = uv
@@ -157,10 +161,7 @@ class Renderer:
         albedo = cv2.remap(self._skin, maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         albedo = albedo.reshape(-1, 3)[: len(flat)]
         lit = albedo * self._shade(normal) + self._gloss(normal)[:, None]
-        layer, alpha = canvas.copy(), np.zeros((height, width), np.float32)
-        layer.reshape(-1, 3)[flat] = lit
-        alpha.reshape(-1)[flat] = 1.0
-        canvas[:] = layer
+        canvas.reshape(-1, 3)[flat] = lit
         motion = performance.motion
         paint_eyes(canvas, face, look, (float(motion.gaze_x[frame]), float(motion.gaze_y[frame])))
         self._mouths.paint(canvas, frame, face, affine)
@@ -207,12 +208,14 @@ class Renderer:
         return lit.reshape(*shape, 3).astype(np.float32)
 
     def _paint_ear(self, canvas: Picture, points: NDArray[np.float64], mask: Picture) -> None:
-        colour = linear(self.look.skin * np.array((1.0, 0.9, 0.88), np.float32)) * self._light_on(np.array((0.0, -0.2, -0.95)))
-        _blend(canvas, mask, np.broadcast_to(colour, canvas.shape))
+        colour = linear(self.look.skin * np.array((1.0, 0.9, 0.88), np.float32)) * self._light_on(
+            np.array((0.0, -0.2, -0.95))
+        )
+        _blend(canvas, mask, colour)
         centre = points.mean(0)
         for scale, share in ((0.72, 0.3), (0.42, 0.35)):
             inner = polygon_mask(centre + scale * (points - centre), canvas.shape[:2])
-            canvas *= (1 - share * cv2.blur(inner, (3, 3)))[..., None]
+            _darken(canvas, inner, share)
 
     def _paint_glasses(
         self, canvas: Picture, points: NDArray[np.float64], mask: Picture, unit: float, bridge: bool
@@ -220,7 +223,7 @@ class Renderer:
         glasses = self.performance.identity.glasses
         if glasses is None:
             return
-        frame_colour = np.broadcast_to(linear(self.look.frame) * self._light_on(np.array((0, -0.3, -0.95))), canvas.shape)
+        frame_colour = linear(self.look.frame) * self._light_on(np.array((0, -0.3, -0.95)))
         if bridge:
             _blend(canvas, mask, frame_colour)
             return
@@ -228,11 +231,15 @@ class Renderer:
         shrink = 1 - 2 * glasses.rim / np.array([glasses.width, glasses.height]) / 1.6
         inner = polygon_mask(centre + shrink * (points - centre), canvas.shape[:2])
         if glasses.dark:
-            _blend(canvas, 0.88 * inner, np.full_like(canvas, 0.02))
+            _blend(canvas, 0.88 * inner, np.full(3, 0.02, np.float32))
         height, width = inner.shape
-        glint = np.linspace(0, 1, width)[None, :] * 3.0 + np.linspace(0, 1, height)[:, None] * 2.0 + self._seed % 7
+        glint = (
+            np.linspace(0, 1, width)[None, :] * 3.0
+            + np.linspace(0, 1, height)[:, None] * 2.0
+            + self._seed % 7
+        )
         canvas += (inner * np.clip(np.sin(glint * 3.0) - 0.6, 0, 1) * 0.22)[..., None].astype(np.float32)
-        canvas *= (1 - 0.25 * _shifted_blur(mask - inner, 0.012 * unit, 0.006 * unit))[..., None]
+        _darken(canvas, _shifted_blur(np.clip(mask - inner, 0, 1), 0.012 * unit, 0.006 * unit), 0.25)
         _blend(canvas, np.clip(mask - inner, 0, 1), frame_colour)
 
     def _hair_plane(self, frame: int) -> NDArray[np.float64]:
@@ -272,7 +279,33 @@ def _view(picture: Picture, pixels: Affine, plane_from_picture: Affine, shape: t
 
 
 def _blend(canvas: Picture, mask: Picture, colour: NDArray[np.float32]) -> None:
-    canvas += mask[..., None] * (colour - canvas)
+    """Lay `colour` (a picture or one colour) over the canvas where the mask is, in place."""
+    part = _extent(mask)
+    patch = canvas[part]
+    patch += mask[part][..., None] * ((colour[part] if colour.ndim == 3 else colour) - patch)
+
+
+def _darken(canvas: Picture, share: Picture, amount: float) -> None:
+    """Multiply by 1 - amount * share, in place."""
+    part = _extent(share)
+    canvas[part] *= (1 - np.float32(amount) * share[part])[..., None]
+
+
+def _extent(mask: Picture) -> tuple[slice, slice]:
+    """Rows and columns that hold everything above 1/500 of a mask [H, W]."""
+    x, y, width, height = cv2.boundingRect((mask > 0.002).astype(np.uint8))
+    return slice(y, y + height), slice(x, x + width)
+
+
+def _interpolate(
+    values: NDArray[np.float32], corners: NDArray[np.int32], weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Values [V, C] at vertices -> [P, C] at points with corner indices [P, 3] and weights [P, 3]."""
+    return (
+        values[corners[:, 0]] * weights[:, :1]
+        + values[corners[:, 1]] * weights[:, 1:2]
+        + values[corners[:, 2]] * weights[:, 2:]
+    )
 
 
 def _wispy(mask: Picture, hair: Picture, unit: float) -> Picture:

@@ -18,25 +18,51 @@ from segtalker.synthetic.engines import AlignmentFailed, SynthesiserMissing
 from segtalker.synthetic.identity import random_identity
 from segtalker.synthetic.motion import random_style
 from segtalker.synthetic.plan import ClipPlan, SynthConfig
+from segtalker.synthetic.render import Renderer
 from segtalker.synthetic.speech import SAMPLE_RATE, Utterance, make_utterance
 
 _ATTEMPTS = 4
 
 
 def make_sample(cfg: SynthConfig, clip: ClipPlan, provenance: Mapping[str, Any]) -> Sample:
-    """Speak, perform and draw one clip."""
+    """Speak, perform and draw one clip.
+
+    With the preset `faces` only some frames are kept; `provenance["frames"]` holds their numbers on the 25 fps
+    grid of the clip.
+    """
     speech = say(cfg, clip)
     times = np.arange(int(speech.duration_s * FPS)) / FPS
     style = random_style(np.random.default_rng((clip.seed, 3)))
     performance = perform(random_identity(clip.identity), speech.phones, times, clip.seed, style, cfg.noise)
+    frames = np.arange(len(performance))
+    pictures: dict[str, NDArray[Any]] = {}
+    if cfg.preset == "faces":
+        frames = varied_frames(performance.opening, cfg.frames_per_identity)
+        provenance = {**provenance, "frames": frames.tolist()}
+        renderer = Renderer(performance, cfg.size)
+        pictures["crops"] = np.stack([renderer.crop(i, cfg.size) for i in frames])
+        pictures["landmarks"] = performance.landmarks[frames]
+    raws = np.stack([draw_raw_map(performance, i, cfg.size) for i in frames])
+    if cfg.preset == "faces":
+        pictures["raw"] = raws
     return Sample(
-        maps=np.stack([merge_raw(draw_raw_map(performance, i, cfg.size)) for i in range(len(performance))]),
-        opening=performance.opening,
-        energy=frame_energy(speech.samples, len(performance)),
+        maps=merge_raw(raws),
+        opening=performance.opening[frames],
+        energy=frame_energy(speech.samples, len(performance))[frames],
+        **pictures,
         **speech_fields(speech),
         **clip_fields(clip),
         provenance={**provenance, "text": speech.text},
     )
+
+
+def varied_frames(opening: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Numbers of `count` frames spread over a clip: of each equal piece the most closed or most open, in turn."""
+    pieces = np.array_split(np.arange(len(opening)), min(count, len(opening)))
+    picks = [
+        piece[opening[piece].argmax() if i % 3 else opening[piece].argmin()] for i, piece in enumerate(pieces)
+    ]
+    return np.array(picks)
 
 
 def say(cfg: SynthConfig, clip: ClipPlan) -> Utterance:

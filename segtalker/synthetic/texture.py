@@ -108,7 +108,10 @@ def _wrinkles(resolution: int, look: Appearance, rng: np.random.Generator) -> Pi
     if look.age > 0.35:
         for k in range(int(rng.integers(1, 4))):
             height = 0.385 - 0.03 * k
-            bow = [(0.5 + t, height + 0.01 * np.cos(12 * t) + 0.003 * rng.normal()) for t in np.linspace(-0.14, 0.14, 9)]
+            bow = [
+                (0.5 + t, height + 0.01 * np.cos(12 * t) + 0.003 * rng.normal())
+                for t in np.linspace(-0.14, 0.14, 9)
+            ]
             line(bow, 0.2 * look.age, 0.003)
         line([(0.487, 0.40), (0.489, 0.43)], 0.2 * look.age, 0.003)
     return np.clip(canvas, 0, 0.6)
@@ -120,7 +123,14 @@ def _freckles(skin: Picture, look: Appearance, resolution: int, rng: np.random.G
     for x, y in np.stack([0.5 + rng.normal(0, 0.13, count), rng.normal(0.58, 0.06, count)], axis=1):
         _dot(mask, x, y, rng.uniform(0.0015, 0.0035), rng.uniform(0.15, 0.45), resolution)
     for _ in range(rng.poisson(0.8)):
-        _dot(mask, rng.uniform(0.28, 0.72), rng.uniform(0.35, 0.85), rng.uniform(0.003, 0.006), 0.75, resolution)
+        _dot(
+            mask,
+            rng.uniform(0.28, 0.72),
+            rng.uniform(0.35, 0.85),
+            rng.uniform(0.003, 0.006),
+            0.75,
+            resolution,
+        )
     mask = cv2.GaussianBlur(mask, (0, 0), 0.7)[..., None]
     skin *= 1 - mask * np.array((0.45, 0.62, 0.7), np.float32)
 
@@ -136,7 +146,9 @@ def _beard(
     if not look.beard:
         return
     side = np.abs(u)
-    jaw = 1 / (1 + np.exp(-(y - 0.79 + 1.1 * np.maximum(0, side - 0.1) - 2.0 * np.maximum(0, side - 0.2)) / 0.012))
+    jaw = 1 / (
+        1 + np.exp(-(y - 0.79 + 1.1 * np.maximum(0, side - 0.1) - 2.0 * np.maximum(0, side - 0.2)) / 0.012)
+    )
     jaw = np.maximum(jaw, 1 / (1 + np.exp(-(side - 0.235) / 0.01)) * (y > 0.55))
     lip = look.moustache * _spot(side, y, 0.045, 0.686, 0.05, 0.016) + 0.6 * _spot(u, y, 0, 0.79, 0.03, 0.018)
     ring = look.moustache * _spot(side, y, 0.125, 0.75, 0.014, 0.045)
@@ -191,7 +203,9 @@ def _brows(skin: Picture, look: Appearance, resolution: int, rng: np.random.Gene
             k, f = min(int(t), 3), t - min(int(t), 3)
             top, low = upper[k] * (1 - f) + upper[k + 1] * f, lower[k] * (1 - f) + lower[k + 1] * f
             root = 0.5 * (top + low) + s * look.brow_thickness * (low - top)
-            tip = root + np.array([outward * rng.uniform(0.008, 0.016), -rng.uniform(0.002, 0.012) * (1 - t / 6)])
+            tip = root + np.array(
+                [outward * rng.uniform(0.008, 0.016), -rng.uniform(0.002, 0.012) * (1 - t / 6)]
+            )
             ends = np.int32(texture_position(np.stack([root, tip]), resolution) * 16)
             cv2.line(mask, ends[0], ends[1], float(rng.uniform(0.5, 1.0)), 1, cv2.LINE_AA, 4)
     soft = cv2.GaussianBlur(mask, (0, 0), 0.006 * resolution)
