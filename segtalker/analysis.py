@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +27,9 @@ from segtalker.progress import OnProgress, Progress, StageClock
 from segtalker.source import FrameSource
 from segtalker.stages import Networks
 from segtalker.tracking import find_tracks, save_tracks
+from segtalker.training.adapt import AdaptConfig, Adapted, adapt_cached
 from segtalker.types import FaceTrack, Image, VideoInfo
+from segtalker.weights.store import cache_dir
 from segtalker.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -81,6 +85,24 @@ def analyse(
             )
             speakers = _speakers(tracks, source, cfg.speaker, backend)
     plan = make(tracks, speakers)
+    people = _study_people(source, tracks, plan, cfg, reader, networks, work, clock, tell)
+    if not people:
+        raise FaceNotFound(_why_nobody(source, plan))
+    return Analysis(source.info, {track.track_id: track for track in tracks}, plan, people)
+
+
+def _study_people(
+    source: FrameSource,
+    tracks: Sequence[FaceTrack],
+    plan: FramePlan,
+    cfg: DubConfig,
+    reader: FaceReader,
+    networks: Networks,
+    work: Workspace,
+    clock: StageClock,
+    tell: OnProgress,
+) -> dict[int, Person]:
+    """The person of every track that the plan dubs, each kept in `work`."""
     people = {}
     dubbed = sorted(set(plan.track_ids.tolist()) - {-1})
     for done, track_id in enumerate(dubbed):
@@ -88,14 +110,23 @@ def analyse(
         path = work.path("people", f"{track_id}.npz")
         if not path.is_file():
             usable = dubbed_frames(tracks[track_id], plan)
+            fit = None
+            if cfg.adapt is not None and usable.sum() >= cfg.analysis.adapt_seconds * source.info.frame_rate:
+                fit = partial(_adapt, networks, cfg.adapt, work, track_id, tell)
             person = study_person(
-                source, tracks[track_id], usable, reader, networks.painter, cfg.analysis, cfg.paste, clock
+                source,
+                tracks[track_id],
+                usable,
+                reader,
+                networks.painter,
+                cfg.analysis,
+                cfg.paste,
+                clock,
+                fit,
             )
             save_person(person, path)
         people[track_id] = load_person(path)
-    if not people:
-        raise FaceNotFound(_why_nobody(source, plan))
-    return Analysis(source.info, {track.track_id: track for track in tracks}, plan, people)
+    return people
 
 
 def dubbed_frames(track: FaceTrack, plan: FramePlan) -> NDArray[np.bool_]:
@@ -103,6 +134,27 @@ def dubbed_frames(track: FaceTrack, plan: FramePlan) -> NDArray[np.bool_]:
     usable = np.zeros(track.num_frames, bool)
     usable[plan.source[plan.track_ids == track.track_id] - track.start] = True
     return usable
+
+
+def _adapt(
+    networks: Networks,
+    cfg: AdaptConfig,
+    work: Workspace,
+    track_id: int,
+    tell: OnProgress,
+    images: NDArray[np.uint8],
+    raws: NDArray[np.uint8],
+) -> tuple[Adapted, Path]:
+    """Fit the renderer to one track, or find the fit of an earlier dub of the same frames in the cache."""
+
+    def on_step(done: int, total: int, loss: float) -> None:
+        tell(Progress(f"adapting to track {track_id}", done, total, "step"))
+
+    device = networks.compute.device
+    adapted = adapt_cached(networks.painter.sgi, images, raws, cache_dir() / "adapted", cfg, on_step, device)
+    path = work.path("people", f"{track_id}.adapted.safetensors")
+    adapted.save(path)
+    return adapted, path
 
 
 def _speakers(

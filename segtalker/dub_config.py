@@ -15,6 +15,7 @@ from segtalker.person import AnalysisConfig
 from segtalker.portrait import PortraitConfig
 from segtalker.render import RenderConfig
 from segtalker.stages import Precision
+from segtalker.training.adapt import AdaptConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,8 @@ class DubConfig:
     tsg: NetworkConfig = field(default_factory=NetworkConfig)
     sgi: NetworkConfig = field(default_factory=NetworkConfig)
     render: RenderConfig = field(default_factory=RenderConfig)
+    adapt: AdaptConfig | None = None
+    """Fit the renderer to each track first; None (the default) does not."""
     paste: PasteConfig = field(default_factory=PasteConfig)
     encode: EncodeConfig = field(default_factory=EncodeConfig)
     portrait: PortraitConfig = field(default_factory=PortraitConfig)

@@ -7,7 +7,7 @@ that the speech does not move.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +19,10 @@ from segtalker.extract import FaceReader, aligned
 from segtalker.faces.mesh import mouth_opening
 from segtalker.parsing.colours import ColourModel
 from segtalker.progress import StageClock
+from segtalker.regions import merge_raw
 from segtalker.source import FrameSource
 from segtalker.stages import Painter
+from segtalker.training.adapt import Adapted
 from segtalker.types import FaceTrack, Frame, Image, RegionMap
 from segtalker.workspace import write_atomically
 
@@ -35,6 +37,10 @@ class AnalysisConfig:
     """Frames are shrunk to this many pixels before faces are looked for."""
     style_frames: int = 8
     """Frames of a track that lend their texture."""
+    adapt_frames: int = 24
+    """Frames of a track that adaptation fits."""
+    adapt_seconds: float = 1.0
+    """Tracks that are dubbed for less are not adapted."""
 
     def __post_init__(self) -> None:
         if self.style_frames < 1 or self.max_side < 64:
@@ -52,13 +58,15 @@ class Person:
     reference_crop: Image
     """The reference [H, H, 3] at the size H at which crops of this track are composed."""
     codes: NDArray[np.float32]
-    """Style codes [12, L, D], the mean of the style frames in which a region is seen."""
+    """Style codes [12, L, D] of the style frames together."""
     reference_index: int
     """Source index of the reference."""
     style_indices: tuple[int, ...]
     """Source indices of the style frames."""
     colours: ColourModel | None
     """What the parser knows of the track."""
+    adapted: Path | None = None
+    """The generator's fit to this track."""
 
 
 def study_person(
@@ -70,30 +78,40 @@ def study_person(
     cfg: AnalysisConfig,
     paste: PasteConfig,
     clock: StageClock,
+    fit: Callable[[NDArray[np.uint8], NDArray[np.uint8]], tuple[Adapted, Path]] | None = None,
 ) -> Person:
-    """Look at a few frames of a track for what stays fixed; usable: [T] frames that the plan dubs."""
-    indices = style_frames(track, usable, cfg.style_frames)
-    crops = []
-    for index in indices:
-        crops.append(reader.cut(_read_one(source, index, clock), track))
+    """Look at a few frames of a track for what stays fixed.
+
+    usable: [T] frames that the plan dubs. fit: adapts the renderer to crops [K, S, S, 3] and raw maps [K,
+    S, S], and says where the result is kept.
+    """
+    indices = style_frames(track, usable, cfg.adapt_frames if fit is not None else cfg.style_frames)
+    crops = [reader.cut(_read_one(source, index, clock), track) for index in indices]
     colours = reader.fit(crops)
     parsed = [reader.parse(crop, colours).parsed for crop in crops]
-    maps = np.stack([item.region_map for item in parsed])
-    with clock("sgi"):
-        codes = painter.encode(np.stack([crop.image for crop in crops]), maps)
+    images, raws = np.stack([crop.image for crop in crops]), np.stack([item.raw for item in parsed])
+    adapted = None
+    if fit is not None:
+        with clock("adapt"):
+            result, adapted = fit(images, raws)
+            codes = result.codes.float().numpy()
+    else:
+        with clock("sgi"):
+            codes = painter.encode(images, merge_raw(raws))
     reference_index = reference_frame(track, indices)
     at = indices.index(reference_index)
     largest = int(np.argmin(np.linalg.det(track.crop_from_frame[usable][:, :, :2])))
     size = crop_size(np.asarray(track.crop_from_frame[usable][largest]), painter.size, paste)
     reference = _read_one(source, reference_index, clock)
     return Person(
-        reference_map=maps[at],
-        reference_raw=parsed[at].raw,
+        reference_map=parsed[at].region_map,
+        reference_raw=raws[at],
         reference_crop=aligned(reference.image, crops[at].crop_from_frame, size),
-        codes=merge_codes(codes, maps),
+        codes=codes,
         reference_index=reference_index,
         style_indices=tuple(indices),
         colours=colours,
+        adapted=adapted,
     )
 
 
@@ -109,6 +127,7 @@ def save_person(person: Person, path: Path) -> None:
         codes=person.codes,
         reference_index=np.int64(person.reference_index),
         style_indices=np.asarray(person.style_indices, np.int64),
+        adapted=np.str_(person.adapted or ""),
         has_colours=np.bool_(person.colours is not None),
         **{f"colours/{name}": values for name, values in colours.items()},  # type: ignore[arg-type]
     )
@@ -127,6 +146,7 @@ def load_person(path: Path) -> Person:
             reference_index=int(stored["reference_index"]),
             style_indices=tuple(stored["style_indices"].tolist()),
             colours=ColourModel.from_arrays(colours) if bool(stored["has_colours"]) else None,
+            adapted=Path(str(stored["adapted"])) if str(stored["adapted"]) else None,
         )
 
 
@@ -153,19 +173,6 @@ def reference_frame(track: FaceTrack, candidates: Sequence[int]) -> int:
     turn = np.abs(track.yaw[offsets] - np.median(track.yaw))
     cost = turn + _YAW_PER_OPENING * mouth_opening(track.landmarks[offsets])
     return int(candidates[int(np.argmin(cost))])
-
-
-def merge_codes(codes: NDArray[np.float32], maps: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """One set of codes [12, L, D] from those of K frames [K, 12, L, D] and their region maps [K, S, S].
-
-    A frame counts for a region by the pixels that it shows of it. A region that no frame shows keeps the
-    network's prior for absent regions, which all frames agree on.
-    """
-    pixels = np.stack([np.bincount(region_map.ravel(), minlength=codes.shape[1]) for region_map in maps])
-    weights = pixels.astype(np.float64)
-    weights[:, weights.sum(axis=0) == 0] = 1.0
-    weights /= weights.sum(axis=0)
-    return np.einsum("kr,krld->rld", weights, codes).astype(np.float32)
 
 
 def _read_one(source: FrameSource, index: int, clock: StageClock) -> Frame:

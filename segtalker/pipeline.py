@@ -19,7 +19,7 @@ from segtalker.media.write import encode_audio, mux
 from segtalker.parsing.parse import Parser, load_parser
 from segtalker.portrait import open_portrait
 from segtalker.progress import OnProgress, Progress, ProgressBar, StageClock
-from segtalker.render import Renderer, panels_path, render_segments
+from segtalker.render import Painters, Renderer, panels_path, render_segments
 from segtalker.report import DubReport, make_report, maps_path, report_path
 from segtalker.source import FrameSource, VideoSource
 from segtalker.stages import Compute, Networks, load_networks, pick_device
@@ -123,7 +123,7 @@ class SegTalker:
             speech=voice,
             reader=reader,
             talker=self.networks.talker,
-            painter=self.networks.painter,
+            painters=Painters(self.networks.painter, analysis.people),
             cfg=self.config.render,
             paste=self.config.paste,
             clock=clock,

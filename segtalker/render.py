@@ -26,6 +26,7 @@ from segtalker.person import Person
 from segtalker.progress import StageClock
 from segtalker.source import FrameSource
 from segtalker.stages import Painter, Talker
+from segtalker.training.adapt import Adapted
 from segtalker.types import Frame, Image, RegionMap
 
 
@@ -52,6 +53,24 @@ class RenderedFrame:
     """source | map | talking map | result, where that is saved."""
 
 
+class Painters:
+    """The painter of each track: the general one, or one with the track's own adaptation."""
+
+    def __init__(self, general: Painter, people: Mapping[int, Person]) -> None:
+        self._general = general
+        self._people = people
+        self._latest: tuple[int, Painter] | None = None
+
+    def of(self, track_id: int) -> Painter:
+        """The painter of a track; only the latest adaptation is held."""
+        adapted = self._people[track_id].adapted
+        if adapted is None:
+            return self._general
+        if self._latest is None or self._latest[0] != track_id:
+            self._latest = track_id, self._general.adapted(Adapted.load(adapted))
+        return self._latest[1]
+
+
 @dataclass(frozen=True)
 class Renderer:
     """Renders chunks of the output; holds one batch of frames at a time."""
@@ -61,7 +80,7 @@ class Renderer:
     speech: SampleSource
     reader: FaceReader
     talker: Talker
-    painter: Painter
+    painters: Painters
     cfg: RenderConfig
     paste: PasteConfig
     clock: StageClock
@@ -105,8 +124,9 @@ class Renderer:
         with self.clock("tsg"):
             talking = self.talker.talk(maps, references, self.speech, [item.time for item in items])
         with self.clock("sgi"):
-            painted = self.painter.paint(talking, person.codes)
-            repainted = self.painter.paint(maps, person.codes)
+            painter = self.painters.of(track_id)
+            painted = painter.paint(talking, person.codes)
+            repainted = painter.paint(maps, person.codes)
         rendered = {}
         for i, item in enumerate(items):
             source = frames[item.source_index].image

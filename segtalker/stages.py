@@ -27,6 +27,7 @@ from segtalker.audio.windows import read_context, read_mel_windows
 from segtalker.models.sgi import SGI
 from segtalker.models.tsg import TSG, interpolate_context, merge_talking_map
 from segtalker.regions import NUM_REGIONS
+from segtalker.training.adapt import Adapted, track_codes
 from segtalker.weights.checkpoint import load_weights
 
 # Shape legend: N frames of a batch, S side of the renderer's crop, R 12 regions, L style layers, D style dim
@@ -109,22 +110,23 @@ class Painter:
         self.sgi = sgi.eval().to(compute.device)
         self._compute = compute
 
+    def adapted(self, fit: Adapted) -> Painter:
+        """A painter with the generator of an adaptation; this one stays as it is."""
+        return Painter(cast(SGI, fit.apply(self.sgi)), self._compute)
+
     @property
     def size(self) -> int:
         """Side S of the crops and maps of this renderer."""
         return self.sgi.cfg.size
 
-    @torch.inference_mode()
-    def encode(self, crops_NSS3: NDArray[np.uint8], maps_NSS: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Style codes [N, R, L, D] of crops with their region maps."""
-        codes = []
-        for part in _parts(len(crops_NSS3), self._compute.batch):
-            with self._compute.autocast():
-                image = to_network(crops_NSS3[part], self._compute.device)
-                codes.append(
-                    self.sgi.encode(image, _one_hot(maps_NSS[part], self._compute.device)).float().cpu()
-                )
-        return torch.cat(codes).numpy()
+    def encode(self, crops_KSS3: NDArray[np.uint8], maps_KSS: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Style codes [R, L, D] of one person, from K crops with their region maps."""
+        device = self._compute.device
+        with self._compute.autocast():
+            codes = track_codes(
+                self.sgi, to_network(crops_KSS3, device), torch.from_numpy(maps_KSS).to(device)
+            )
+        return codes[0].float().cpu().numpy()
 
     @torch.inference_mode()
     def paint(self, maps_NSS: NDArray[np.uint8], codes_RLD: NDArray[np.float32]) -> NDArray[np.uint8]:

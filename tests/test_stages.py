@@ -79,10 +79,10 @@ def test_painting_in_batches_equals_painting_one_by_one(networks, maps):
     crops = np.random.default_rng(0).integers(0, 255, (6, SIZE, SIZE, 3), np.uint8)
     painter = Painter(networks["sgi"], Compute(CPU, batch=4))
     codes = painter.encode(crops, maps)
-    assert codes.shape[:2] == (6, 12) and codes.dtype == np.float32
-    together = painter.paint(maps, codes[0])
+    assert codes.ndim == 3 and len(codes) == 12 and codes.dtype == np.float32
+    together = painter.paint(maps, codes)
     assert together.shape == crops.shape and together.dtype == np.uint8
-    single = np.concatenate([painter.paint(maps[i : i + 1], codes[0]) for i in range(6)])
+    single = np.concatenate([painter.paint(maps[i : i + 1], codes) for i in range(6)])
     assert np.abs(together.astype(int) - single).max() <= 1
 
 
