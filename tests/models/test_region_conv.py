@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from segtalker.models.stylegan2 import Generator, RegionRouting, SynthesisConfig
+from segtalker.models.stylegan2 import Generator, RegionRouting, SynthesisConfig, routing
 from segtalker.models.stylegan2.modulated import ModulatedConv2d
 from segtalker.models.stylegan2.reference import literal_loop, region_conv_loop
 from segtalker.models.stylegan2.routing import LayerRouting
@@ -54,22 +54,22 @@ def relative_error(found: Tensor, expected: Tensor) -> float:
 @torch.no_grad()
 def test_one_convolution_equals_one_convolution_a_region(kind: str, name: str, num_regions: int) -> None:
     layer = make_layer(kind)
-    routing, regions = layer_routing(kind, make_map(name, num_regions), num_regions)
+    route, regions = layer_routing(kind, make_map(name, num_regions), num_regions)
     x = torch.randn(2, 5, *([8, 8] if kind == "up" else [16, 16]))
     codes = torch.randn(2, num_regions, 6)
     expected = region_conv_loop(layer, x, codes, regions)
-    assert relative_error(layer(x, codes, routing), expected) < 1e-5
+    assert relative_error(layer(x, codes, route), expected) < 1e-5
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_equal_those_of_the_loop(kind: str) -> None:
     layer = make_layer(kind, torch.float64)
-    routing, regions = layer_routing(kind, make_map("random", 12), 12)
+    route, regions = layer_routing(kind, make_map("random", 12), 12)
     side = 8 if kind == "up" else 16
     x = torch.randn(2, 5, side, side, dtype=torch.float64, requires_grad=True)
     codes = torch.randn(2, 12, 6, dtype=torch.float64, requires_grad=True)
     inputs = [x, codes, *layer.parameters()]
-    ours, loop = layer(x, codes, routing), region_conv_loop(layer, x, codes, regions)
+    ours, loop = layer(x, codes, route), region_conv_loop(layer, x, codes, regions)
     toward = torch.randn_like(loop)
     for found, expected in zip(
         torch.autograd.grad((ours * toward).sum(), inputs),
@@ -81,35 +81,35 @@ def test_gradients_equal_those_of_the_loop(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["conv", "up"])
 @torch.no_grad()
-def test_the_padded_form_for_accelerators_equals_the_short_one(kind: str) -> None:
+def test_one_product_for_all_taps_equals_one_a_tap(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     layer = make_layer(kind)
     region_map = make_map("blobs", 12)
-    routing, _ = layer_routing(kind, region_map, 12)
-    short = routing.crossings
-    assert short is not None and len(set(short.counts)) > 1
-    other = RegionRouting(region_map, 12)
-    other.device = torch.device("meta")  # only to choose the padded form; the index sets stay on the host
-    other._to_device = torch.from_numpy  # type: ignore[method-assign]
-    padded = (other.up if kind == "up" else other.same)(16)
-    assert padded.crossings is not None and len(set(padded.crossings.counts)) == 1
     x, codes = torch.randn(2, 5, *([8, 8] if kind == "up" else [16, 16])), torch.randn(2, 12, 6)
-    torch.testing.assert_close(layer(x, codes, padded), layer(x, codes, routing), rtol=1e-5, atol=1e-5)
+    found = []
+    for limit, padded in ((0, False), (1 << 30, True)):
+        monkeypatch.setattr(routing, "PAD_UP_TO", limit)
+        route, regions = layer_routing(kind, region_map, 12)
+        assert route.crossings is not None
+        assert (len(set(route.crossings.counts)) == 1) == padded
+        found.append(layer(x, codes, route))
+        assert relative_error(found[-1], region_conv_loop(layer, x, codes, regions)) < 1e-5
+    assert relative_error(*found) < 1e-5
 
 
 @torch.no_grad()
 def test_a_strong_neighbour_does_not_leak_into_a_weak_region() -> None:
     layer = make_layer("conv")
-    routing, regions = layer_routing("conv", make_map("blobs", 12), 12)
+    route, regions = layer_routing("conv", make_map("blobs", 12), 12)
     codes = torch.randn(2, 12, 6) * torch.logspace(-1, 1, 12)[:, None]
     x = torch.randn(2, 5, 16, 16)
-    assert relative_error(layer(x, codes, routing), region_conv_loop(layer, x, codes, regions)) < 1e-5
+    assert relative_error(layer(x, codes, route), region_conv_loop(layer, x, codes, regions)) < 1e-5
 
 
 @torch.no_grad()
 def test_spatial_modulation_without_the_border_correction_is_not_exact() -> None:
     layer = make_layer("conv")
-    routing, regions = layer_routing("conv", make_map("blobs", 12), 12)
-    uncorrected = dataclasses.replace(routing, crossings=None)
+    route, regions = layer_routing("conv", make_map("blobs", 12), 12)
+    uncorrected = dataclasses.replace(route, crossings=None)
     x, codes = torch.randn(2, 5, 16, 16), torch.randn(2, 12, 6)
     assert relative_error(layer(x, codes, uncorrected), region_conv_loop(layer, x, codes, regions)) > 0.1
 
@@ -143,11 +143,11 @@ def test_a_whole_generator_equals_its_loop_whatever_the_size_of_the_map(
 @torch.no_grad()
 def test_cached_taps_follow_the_weights() -> None:
     layer = make_layer("up")
-    routing, regions = layer_routing("up", make_map("random", 12), 12)
+    route, regions = layer_routing("up", make_map("random", 12), 12)
     x, codes = torch.randn(2, 5, 8, 8), torch.randn(2, 12, 6)
-    layer(x, codes, routing)
+    layer(x, codes, route)
     layer.weight.add_(torch.randn_like(layer.weight))
-    assert relative_error(layer(x, codes, routing), region_conv_loop(layer, x, codes, regions)) < 1e-5
+    assert relative_error(layer(x, codes, route), region_conv_loop(layer, x, codes, regions)) < 1e-5
 
 
 def test_index_sets_are_found_once_a_resolution() -> None:

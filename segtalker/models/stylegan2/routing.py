@@ -16,6 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+PAD_UP_TO = 8192
+"""Pairs, padding included, up to which a CPU too takes one batched product for all taps of a layer."""
+
 _Map = NDArray[np.int32]
 
 
@@ -33,8 +36,8 @@ class Crossings:
     change: Tensor
     """Row of [N * R * R, C]: (the output pixel's region, which counts; the input pixel's, which was used)."""
     counts: tuple[int, ...]
-    """Pairs of each tap, T numbers. Off the CPU all are equal: short taps are padded with pairs whose two
-    regions are equal, which add exactly zero, so that one batched product serves all taps."""
+    """Pairs of each tap, T numbers. All are equal off the CPU and at low resolutions: short taps are padded
+    with pairs whose two regions are equal, which add exactly zero, so that one batched product serves all."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,8 @@ class RegionRouting:
         counts = [len(tap.source) for tap in taps]
         if max(counts) == 0:
             return None
-        padded = [max(counts)] * len(taps) if self.device.type != "cpu" else counts
+        pad = self.device.type != "cpu" or max(counts) * len(taps) <= PAD_UP_TO
+        padded = [max(counts)] * len(taps) if pad else counts
         table = np.zeros((3, sum(padded)), dtype=np.int64)
         first = 0
         for tap, count, space in zip(taps, counts, padded, strict=True):
