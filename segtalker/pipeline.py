@@ -13,7 +13,7 @@ from segtalker.config import config_hash
 from segtalker.dub_config import DubConfig
 from segtalker.extract import FaceReader
 from segtalker.faces.detect import FaceBackend, load_backend
-from segtalker.media.audio import Speech, decode_speech
+from segtalker.media.audio import Speech, audio_layout, decode_speech
 from segtalker.media.read import probe
 from segtalker.media.write import encode_audio, mux
 from segtalker.parsing.parse import Parser, load_parser
@@ -23,6 +23,7 @@ from segtalker.render import Painters, Renderer, panels_path, render_segments
 from segtalker.report import DubReport, make_report, maps_path, report_path
 from segtalker.source import FrameSource, VideoSource
 from segtalker.stages import Compute, Networks, load_networks, pick_device
+from segtalker.types import VideoInfo
 from segtalker.workspace import (
     Workspace,
     check_output,
@@ -63,19 +64,22 @@ class SegTalker:
         video, speech, output = Path(video), Path(speech), Path(output)
         clock = StageClock()
         check_output(output, video, speech)
-        with explain_os_errors(output), ProgressBar(quiet) as bar:
+        info, _ = probe(video), audio_layout(speech)  # both say what is wrong before any work begins
+        with (
+            explain_os_errors(output),
+            ProgressBar(quiet) as bar,
+            open_workspace(output, self._run_key(video, speech), work_dir) as work,
+        ):
             tell = on_progress or bar
-            networks = self.networks
-            work = open_workspace(output, self._run_key(video, speech), Path(work_dir) if work_dir else None)
-
             with clock("audio"):
                 voice = decode_speech(speech, work.path("speech.npy"))
-            source = self._open(video, voice)
-            reader = FaceReader(self.backend, self.parser, networks.painter.size, clock)
-            analysis = analyse(source, voice, self.config, self.backend, reader, networks, work, clock, tell)
-            renderer = self._renderer(source, analysis, voice, reader, clock)
+            source = self._open(info, voice)
+            reader = FaceReader(self.backend, self.parser, self.networks.painter.size, clock)
+            analysis = analyse(
+                source, voice, self.config, self.backend, reader, self.networks, work, clock, tell
+            )
             segments, reused = render_segments(
-                renderer,
+                self._renderer(source, analysis, voice, reader, clock),
                 work.path("segments"),
                 self.config.encode,
                 lambda done: tell(Progress("rendering", done, len(analysis.plan))),
@@ -83,10 +87,9 @@ class SegTalker:
             with clock("mux"):
                 self._publish(segments, speech, analysis, output, work)
             report = make_report(
-                self.config, source, voice, speech, output, analysis, networks, clock, reused
+                self.config, source, voice, speech, output, analysis, self.networks, clock, reused
             )
             write_atomically(report_path(output), report.to_json())
-        work.remove()
         return report
 
     @cached_property
@@ -108,11 +111,11 @@ class SegTalker:
         """What makes region maps of faces."""
         return load_parser(self.config.parsing)
 
-    def _open(self, video: Path, voice: Speech) -> FrameSource:
+    def _open(self, info: VideoInfo, voice: Speech) -> FrameSource:
         cfg = self.config
-        if not probe(video).is_image:
-            return VideoSource(video)
-        return open_portrait(video, self.backend, cfg.speaker, voice.duration, cfg.portrait, cfg.seed)
+        if not info.is_image:
+            return VideoSource(info)
+        return open_portrait(info.path, self.backend, cfg.speaker, voice.duration, cfg.portrait, cfg.seed)
 
     def _renderer(
         self, source: FrameSource, analysis: Analysis, voice: Speech, reader: FaceReader, clock: StageClock

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 from typing import Protocol
 
-from segtalker.media.read import frame_times, losses, probe, read_frames
+from segtalker.media.read import frame_times, losses, read_frames
 from segtalker.types import Frame, VideoInfo
 
 
@@ -32,9 +31,10 @@ class FrameSource(Protocol):
 class VideoSource:
     """The frames of a video file."""
 
-    def __init__(self, path: Path) -> None:
-        self.info: VideoInfo = probe(path)
-        self.losses: list[str] = list(losses(path))
+    def __init__(self, info: VideoInfo) -> None:
+        """Read the file that was probed as `info`."""
+        self.info = info
+        self.losses: list[str] = list(losses(info.path))
         """What could not be read so far, in sentences."""
 
     def times(self) -> list[Fraction]:

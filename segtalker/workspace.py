@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from segtalker.errors import StorageError
+from segtalker.errors import SegTalkerError, StorageError
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -43,8 +43,16 @@ class Workspace:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        """Tidy up after success, and after an error that left nothing to go on from."""
+        if kind is None or (issubclass(kind, SegTalkerError) and not any(self.folder.glob("segments/*.mp4"))):
+            self.remove()
+
     def remove(self) -> None:
-        """Delete the folder after success (and its parent once that is empty)."""
+        """Delete the folder (and its parent once that is empty), unless the caller wants it."""
         if self.keep:
             return
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -52,10 +60,10 @@ class Workspace:
             self.folder.parent.rmdir()
 
 
-def open_workspace(output: Path, key: str, work_dir: Path | None = None) -> Workspace:
+def open_workspace(output: Path, key: str, work_dir: Path | str | None = None) -> Workspace:
     """Make or find the folder of (output, key); leftovers of other keys of the same output are removed."""
     if work_dir is not None:
-        folder = work_dir / f"{output.stem}-{key}"
+        folder = Path(work_dir) / f"{output.stem}-{key}"
         folder.mkdir(parents=True, exist_ok=True)
         return Workspace(folder, keep=True)
     root = output.parent / f".{output.name}.segtalker"

@@ -7,6 +7,7 @@ import pytest
 
 from segtalker import tracking
 from segtalker.faces.track import TrackConfig
+from segtalker.media.read import probe
 from segtalker.source import VideoSource
 from segtalker.tracking import find_tracks, load_tracks
 from tests.dubbing import (
@@ -21,7 +22,7 @@ from tests.dubbing import (
 
 
 def tracks_of(path, folder, max_side=1000, stop=None):
-    source = VideoSource(path)
+    source = VideoSource(probe(path))
     done: list[int] = []
     stop = stop or source.info.num_frames
     found = find_tracks(source, BlobFaces(), TrackConfig(), folder, stop, max_side, done.append)
@@ -66,7 +67,7 @@ def test_blocks_join_to_the_same_tracks(clip, tmp_path, monkeypatch):
 
 def test_stored_tracks_are_found_again_without_looking_at_a_frame(clip, tmp_path):
     first = tracks_of(clip, tmp_path)
-    source = VideoSource(clip)
+    source = VideoSource(probe(clip))
     again = find_tracks(source, None, TrackConfig(), tmp_path, 150, 1000, lambda done: None)
     assert [track.track_id for track in again] == [track.track_id for track in first]
     assert all(np.array_equal(a.landmarks, b.landmarks) for a, b in zip(first, again, strict=True))

@@ -1,0 +1,223 @@
+"""Every bad input works by the frame plan or ends in one clear line, and existing files stay as they are."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segtalker.compositing.plan import PlanConfig
+from segtalker.config import load_config
+from segtalker.dub_config import DubConfig, NetworkConfig
+from segtalker.errors import ConfigError, FaceNotFound, MediaError, SegTalkerError, StorageError, WeightsError
+from segtalker.media import write
+from segtalker.pipeline import SegTalker
+from tests.dubbing import BlobFaces, blank_frame, talking_clip, talking_frame, tiny_weights, write_speech
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> DubConfig:
+    weights = tiny_weights(tmp_path_factory.mktemp("weights"))
+    return DubConfig(
+        tsg=NetworkConfig(weights=str(weights["tsg"])),
+        sgi=NetworkConfig(weights=str(weights["sgi"])),
+        plan=PlanConfig(chunk_frames=4),
+        threads=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    return talking_clip(tmp_path_factory.mktemp("clip") / "talk.mp4", 12)
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory) -> Path:
+    return write_speech(tmp_path_factory.mktemp("speech") / "speech.wav", 0.4)
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """An output that was there before."""
+    output = tmp_path / "out" / "film.mp4"
+    output.parent.mkdir()
+    output.write_bytes(b"an older film")
+    return output
+
+
+def dub(cfg: DubConfig, video: Path, speech: Path, output: Path):
+    return SegTalker(cfg, backend=BlobFaces()).dub(video, speech, output, quiet=True)
+
+
+def refuses(
+    kind: type[SegTalkerError], words: str, cfg: DubConfig, video: Path, speech: Path, old: Path
+) -> None:
+    """The dub ends with one line of `kind` that says `words`; the older output stays, nothing appears."""
+    with pytest.raises(kind, match=words) as caught:
+        dub(cfg, video, speech, old)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) > 20
+    assert caught.value.exit_code != 0
+    assert old.read_bytes() == b"an older film"
+    assert list(old.parent.iterdir()) == [old]
+
+
+def test_no_face_at_all(tiny, speech, old, tmp_path):
+    video = talking_clip(tmp_path / "empty.mp4", 12, lambda index: blank_frame(value=90))
+    refuses(FaceNotFound, "no face", tiny, video, speech, old)
+
+
+def test_only_faces_that_cannot_be_used_are_counted(tiny, clip, speech, old):
+    picky = replace(tiny, plan=PlanConfig(min_face_px=500))
+    refuses(FaceNotFound, "10 too_small.*min_face_px", picky, clip, speech, old)
+
+
+def test_a_face_in_a_few_frames_is_dubbed_there(tiny, speech, old, tmp_path):
+    video = talking_clip(
+        tmp_path / "few.mp4", 12, lambda i: talking_frame(i) if 5 <= i < 9 else blank_frame(value=90)
+    )
+    report = dub(tiny, video, speech, old)
+    assert report.frames == {"synthesized": 4, "no_face": 6}
+
+
+def test_a_picture_without_a_face(tiny, speech, old, tmp_path):
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "wall.png"), np.full((80, 80, 3), 120, np.uint8))
+    refuses(FaceNotFound, "wall.png.*no face", tiny, tmp_path / "wall.png", speech, old)
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "text", "folder", "speech only"])
+def test_a_video_that_is_none(tiny, speech, old, tmp_path, kind):
+    video = tmp_path / "bad.mp4"
+    if kind == "empty":
+        video.write_bytes(b"")
+    elif kind == "text":
+        video.write_text("not a film " * 100)
+    elif kind == "folder":
+        video.mkdir()
+    elif kind == "speech only":
+        video = write_speech(tmp_path / "bad.wav", 0.4)
+    refuses(MediaError, "bad", tiny, video, speech, old)
+
+
+def test_a_truncated_video_is_dubbed_as_far_as_it_goes_or_refused(tiny, speech, old, tmp_path):
+    whole = talking_clip(tmp_path / "whole.mkv", 40)
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    report = dub(tiny, cut, speech, old)
+    assert 0 < report.num_frames <= 10
+    (tmp_path / "cut.mp4").write_bytes(talking_clip(tmp_path / "w.mp4", 40).read_bytes()[:2000])
+    old.write_bytes(b"an older film")
+    old.with_suffix(".report.json").unlink()
+    refuses(MediaError, "cut.mp4", tiny, tmp_path / "cut.mp4", speech, old)
+
+
+def test_damaged_bytes_in_the_middle_do_not_stop_a_dub(tiny, speech, old, tmp_path):
+    whole = bytearray(talking_clip(tmp_path / "whole.mkv", 30).read_bytes())
+    middle = len(whole) // 2
+    whole[middle : middle + 200] = os.urandom(200)
+    (tmp_path / "hurt.mkv").write_bytes(whole)
+    try:
+        assert dub(tiny, tmp_path / "hurt.mkv", speech, old).num_frames > 0
+    except MediaError as error:
+        assert "hurt.mkv" in str(error) and old.read_bytes() == b"an older film"
+
+
+def test_speech_of_zero_length(tiny, clip, old, tmp_path):
+    refuses(MediaError, "zero length|no sound|empty", tiny, clip, write_speech(tmp_path / "none.wav", 0), old)
+
+
+def test_a_video_without_sound_as_speech(tiny, clip, old):
+    refuses(MediaError, "no audio", tiny, clip, clip, old)
+
+
+def test_silent_speech_works_and_says_so(tiny, clip, old, tmp_path):
+    report = dub(tiny, clip, write_speech(tmp_path / "silent.wav", 0.4, loudness=0.0), old)
+    assert report.synthesized == 10 and any("silent" in warning for warning in report.warnings)
+
+
+def test_an_output_that_cannot_be_written(tiny, clip, speech, tmp_path):
+    (tmp_path / "file").write_bytes(b"x")
+    for output, words in (
+        (tmp_path / "file" / "out.mp4", "cannot write"),
+        (tmp_path, "is a folder"),
+        (clip, "is an input"),
+    ):
+        with pytest.raises(StorageError, match=words):
+            dub(tiny, clip, speech, output)
+    assert (tmp_path / "file").read_bytes() == b"x" and clip.stat().st_size > 1000
+
+
+@pytest.mark.parametrize("where", ["segment", "join"])
+def test_a_full_disk_keeps_what_is_done_for_the_next_run(tiny, clip, speech, old, monkeypatch, where):
+    real, calls = os.replace, []
+
+    def full(source, target):
+        calls.append(Path(target).name)
+        if where == "segment" and calls[-1].startswith("000001"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        if where == "join" and calls[-1] == "film.mp4":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        real(source, target)
+
+    monkeypatch.setattr(write.os, "replace", full)
+    with pytest.raises((StorageError, MediaError), match=r"cannot write.*([Ss]pace|full)") as caught:
+        dub(tiny, clip, speech, old)
+    assert "\n" not in str(caught.value) and old.read_bytes() == b"an older film"
+    monkeypatch.setattr(write.os, "replace", real)
+    report = dub(tiny, clip, speech, old)
+    assert report.reused_segments == (1 if where == "segment" else 3)
+    assert old.read_bytes() != b"an older film"
+
+
+def test_unknown_configuration_keys_are_refused_with_a_hint():
+    with pytest.raises(ConfigError, match="did you mean 'sync_mode'"):
+        load_config(DubConfig, None, ["sync_mod=loop"])
+    with pytest.raises(ConfigError, match=r"did you mean 'plan\.min_face_px'"):
+        load_config(DubConfig, None, ["plan.min_face=3"])
+    with pytest.raises(ConfigError, match="not one of"):
+        load_config(DubConfig, None, ["sync_mode=sideways"])
+    with pytest.raises(ConfigError, match="speaker"):
+        load_config(DubConfig, None, ["speaker=loudest"])
+    assert load_config(DubConfig, None, ["adapt.steps=5"]).adapt.steps == 5
+
+
+def test_weights_that_are_missing_damaged_or_of_another_network(tiny, clip, speech, old, tmp_path):
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(Path(tiny.tsg.weights).read_bytes()[:-100])
+    for weights, words in (
+        (tmp_path / "none.safetensors", "no such weights"),
+        (damaged, "damaged"),
+        (Path(tiny.sgi.weights), "not a 'tsg'"),
+    ):
+        cfg = replace(tiny, tsg=NetworkConfig(weights=str(weights)))
+        refuses(WeightsError, words, cfg, clip, speech, old)
+
+
+def test_weights_of_another_size_are_refused(tiny, clip, speech, old, tmp_path):
+    import torch
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(tiny.tsg.weights, "pt") as file:
+        header = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    name = next(name for name, tensor in tensors.items() if tensor.ndim == 4)
+    tensors[name] = torch.cat([tensors[name], tensors[name]])
+    save_file(tensors, str(tmp_path / "large.safetensors"), header)
+    cfg = replace(tiny, tsg=NetworkConfig(weights=str(tmp_path / "large.safetensors")))
+    refuses(WeightsError, "another size", cfg, clip, speech, old)
+
+
+def test_the_command_line_ends_with_one_line_and_a_code(speech, tmp_path):
+    command = [sys.executable, "-m", "segtalker", "dub", str(tmp_path / "none.mp4"), str(speech)]
+    command += ["-o", str(tmp_path / "out.mp4"), "--set", "sync_mod=loop"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == ConfigError.exit_code
+    assert len(result.stderr.strip().splitlines()) == 1 and "did you mean" in result.stderr
