@@ -1,9 +1,9 @@
 """How close do rendered faces come to the truth, from the map of a frame alone, and is the rest untouched?
 
 psnr: held-out synthetic identities; codes of one frame, map of another, scored inside the face.
-psnr_adapted, real_psnr_adapted: fitted on the first 60 % of a clip, scored on its last 40 %, inside the face of
-synthetic clips and on the lower face of the real one. Only the map of a scored frame is used: its pixels are
-in neither adaptation nor detail transfer. Detail comes from the fitted frame with the nearest map, at least
+psnr_adapted, real_psnr_adapted: fitted on the first 60 % of a clip, scored on its last 40 %, inside the face
+of synthetic clips and on the lower face of the real one. Only the map of a scored frame is used: its pixels
+are in neither adaptation nor detail transfer. Detail comes from the fitted frame with the nearest map, at least
 15 frames away; "paste the source frame" is that frame as it is.
 outside_max_abs_diff: largest change of a frame outside the pasted area. seam: what pasting adds to the steps
 between neighbours along the edge of that area, levels of 255.
@@ -128,7 +128,7 @@ def scores(
     every: int = 1,
     pictures: Path | None = None,
 ) -> dict[str, float]:
-    """PSNR of the held-out end of a clip: adaptation off/on x detail transfer off/on, and the source itself."""
+    """PSNR of the held-out end of a clip: adaptation off/on x detail transfer off/on, and the source."""
     chosen = np.unique(np.linspace(0, clip.fitted - 1, min(24, clip.fitted)).astype(int))
     crops, raws = clip.crops[chosen], clip.raws[chosen]
 
@@ -151,7 +151,9 @@ def scores(
         shown: dict[str, NDArray] = {"paste the source frame": clip.crops[source]}
         for key, make in makers.items():
             new, own = make(clip.maps[t]), make(clip.maps[source])
-            detailed, _ = compose(clip.crops[source], clip.raws[source], clip.maps[t], new, own)
+            detailed, _ = compose(
+                clip.crops[source], clip.raws[source], clip.maps[t], new, own, other_pose=True
+            )
             label = key or "not adapted"
             shown[label] = new
             shown[f"{label}, detail"] = detailed
@@ -203,10 +205,8 @@ def synthetic_clips(corpus: Path | None, size: int, count: int) -> list[Clip]:
     """Held-out people of the given `faces` corpus, or of one that is made once and kept."""
     folder = corpus
     if folder is None:
-        cfg = replace(
-            preset_config("faces"), seed=SEED, size=size, identities=8 * 12, frames_per_identity=20, splits=("val",),
-            workers=2,
-        )  # fmt: skip
+        cfg = replace(preset_config("faces"), seed=SEED, size=size, splits=("val",), workers=2)
+        cfg = replace(cfg, identities=8 * 12, frames_per_identity=20)
         folder = cache_dir() / "benchmarks" / config_hash(cfg)
         log(f"faces corpus: {folder}")
         make_corpus(cfg, folder)

@@ -65,18 +65,20 @@ def compose(
     rendered_source: Image,
     cfg: PasteConfig | None = None,
     uncovered: Uncovered | None = None,
+    other_pose: bool = False,
 ) -> tuple[FloatImage, NDArray[np.float32]]:
     """The crop with its new mouth, float32 [H, H, 3] in 0..255, and its weight [H, H].
 
     source_crop: [H, H, 3] at `crop_size`; source_raw: its raw map [S, S]; new_map: talking map [S, S];
-    rendered_new, rendered_source: the network's pictures [S, S, 3] of both maps, uint8 or float32 in 0..255.
+    rendered_new, rendered_source: the network's pictures [S, S, 3] of both maps, uint8 or float32 in 0..255;
+    other_pose: the new map is not of the source's own frame (see `face_warp`).
     """
     cfg = cfg or PasteConfig()
     size = source_crop.shape[0]
     new, own = np.asarray(rendered_new, np.float32), np.asarray(rendered_source, np.float32)
     source = source_crop.astype(np.float32)
     if cfg.detail_transfer:
-        warp = face_warp(source_raw, new_map, size)
+        warp = face_warp(source_raw, new_map, size, other_pose)
         picture = transfer_detail(source, warp, new, own, new_map, cfg.detail)
     else:
         picture = np.asarray(cv2.resize(new, (size, size), interpolation=cv2.INTER_CUBIC), np.float32)

@@ -38,7 +38,9 @@ class FaceCurves:
     corners: tuple[float, float]
     """Left and right columns of the lips; equal when the map shows no mouth."""
     nose: float
-    """Lowest row of the nose: above it nothing moves."""
+    """Lowest row of the nose: above it speech moves nothing."""
+    pose: tuple[float, float, float]
+    """Columns of the left edge of the face, the middle of the nose and the right edge, above the mouth."""
 
     @property
     def opening(self) -> float:
@@ -76,9 +78,10 @@ def measure_curves(region_map: RegionMap, upper_share: float | None = None) -> F
     nose_rows = np.flatnonzero((region_map == Region.NOSE).any(1))
     nose = float(nose_rows[-1] + 1) if len(nose_rows) else side * 0.6
     chin = _bottom_of(_FACE[region_map], int(nose))
+    pose = _pose(region_map, int(nose))
     if len(columns) < 4:
         flat = np.full(side, nose / side, np.float32)
-        return FaceCurves(flat, flat, flat, flat, chin / side, (0.5, 0.5), nose / side)
+        return FaceCurves(flat, flat, flat, flat, chin / side, (0.5, 0.5), nose / side, pose)
     left, right = float(columns[0]), float(columns[-1] + 1)
     at = left + (np.arange(side, dtype=np.float32) + 0.5) * (right - left) / side
     outer_top, outer_bottom = _runs(mouth_region, at)
@@ -91,9 +94,8 @@ def measure_curves(region_map: RegionMap, upper_share: float | None = None) -> F
     top = np.clip(top, outer_top, outer_bottom)
     bottom = np.clip(top + inner_height, top, outer_bottom)
     rows = [row.astype(np.float32) / side for row in (outer_top, top, bottom, outer_bottom)]
-    return FaceCurves(
-        rows[0], rows[1], rows[2], rows[3], chin / side, (left / side, right / side), nose / side
-    )
+    corners = (left / side, right / side)
+    return FaceCurves(rows[0], rows[1], rows[2], rows[3], chin / side, corners, nose / side, pose)
 
 
 def upper_lip_share(raw: NDArray[np.uint8]) -> float | None:
@@ -133,11 +135,20 @@ def open_mouth(source_raw: NDArray[np.uint8], by: float) -> tuple[RegionMap, Fac
     return region_map, warp
 
 
-def face_warp(source_raw: NDArray[np.uint8], new_map: RegionMap, size: int) -> FaceWarp:
-    """The warp from a source with raw map [S, S] to the region map `new_map` [S, S], `size` pixels a side."""
+def face_warp(
+    source_raw: NDArray[np.uint8], new_map: RegionMap, size: int, other_pose: bool = False
+) -> FaceWarp:
+    """The warp from a source with raw map [S, S] to the region map `new_map` [S, S], `size` pixels a side.
+
+    other_pose: the new map is of another frame, where the head may have turned; its nose and the edges of its
+    face are followed too. Otherwise nothing moves above the nose, nor beside or below the face.
+    """
     share = upper_lip_share(source_raw)
     source = measure_curves(merge_raw(source_raw), share)
-    return warp_between(source, measure_curves(new_map, share), _neck_length(source_raw, source.chin), size)
+    new = measure_curves(new_map, share)
+    if not other_pose:
+        source = replace(source, pose=new.pose, nose=new.nose)
+    return warp_between(source, new, _neck_length(source_raw, source.chin), size)
 
 
 def warp_between(source: FaceCurves, new: FaceCurves, neck: Rows, size: int) -> FaceWarp:
@@ -146,7 +157,8 @@ def warp_between(source: FaceCurves, new: FaceCurves, neck: Rows, size: int) -> 
     map_x = np.repeat(unit[None], size, 0)
     map_y = np.repeat(unit[:, None], size, 1)
     trust = np.ones((size, size), np.float32)
-    start = int(min(source.nose, new.nose) * size)
+    same_pose = source.pose == new.pose and source.nose == new.nose
+    start = int(new.nose * size) if same_pose else 0  # two maps of one frame differ only below the nose
     if source.corners[0] < source.corners[1] and new.corners[0] < new.corners[1]:
         knots = _knots(source, new, neck, unit)
         rows = unit[start:, None]
@@ -179,8 +191,8 @@ def _knots(source: FaceCurves, new: FaceCurves, neck: Rows, unit: Rows) -> _Knot
     # The inner mouth hangs on the upper teeth: the lower lip cuts it, it is neither squeezed nor stretched.
     known = np.minimum(new_rows[2] - new_rows[1], source_rows[2] - source_rows[1])
     below, below_source = _under_the_chin(chin, chin_source, np.interp(unit, unit_of(source), neck))
-    top = np.full_like(chin, min(source.nose, new.nose))
-    top = np.minimum(top, new_rows[0] - 0.004)
+    top = np.minimum(new.nose, new_rows[0] - 0.004)
+    top_source = np.minimum(source.nose, source_rows[0] - 0.004) if source.nose != new.nose else top
     mouth_end = source_rows[1] + known
     # Closed lips begin half a map pixel inside the source's, or a line of teeth would stay between them.
     pixel = 1 / len(source.chin)
@@ -192,7 +204,7 @@ def _knots(source: FaceCurves, new: FaceCurves, neck: Rows, unit: Rows) -> _Knot
         below,
     ]  # fmt: skip
     knots_source = [
-        top, source_rows[0], source_rows[1], mouth_end, mouth_end, source_rows[2], source_rows[3],
+        top_source, source_rows[0], source_rows[1], mouth_end, mouth_end, source_rows[2], source_rows[3],
         chin_source, below_source, below,
     ]  # fmt: skip
     return _Knots(np.stack(knots_new).astype(np.float32), np.stack(knots_source).astype(np.float32))
@@ -254,7 +266,7 @@ def _under_the_chin(chin: Rows, chin_source: Rows, neck: Rows) -> tuple[Rows, Ro
 
 def _piecewise(rows: Rows, knots: _Knots) -> Rows:
     """Source rows [H, W] of new rows [H, 1]: linear between knots, a jump where two knots share a row."""
-    result = np.minimum(rows, knots.new[0])
+    result = np.minimum(rows, knots.new[0]) + knots.source[0] - knots.new[0]
     for k in range(len(knots.new) - 1):
         step = np.maximum(knots.new[k + 1] - knots.new[k], 1e-4)
         result += (knots.source[k + 1] - knots.source[k]) * np.clip((rows - knots.new[k]) / step, 0, 1)
@@ -262,15 +274,18 @@ def _piecewise(rows: Rows, knots: _Knots) -> Rows:
 
 
 def _sideways(source: FaceCurves, new: FaceCurves, unit: Rows, rows: Rows) -> Rows:
-    """Columns [H, W] to add so that the corners of the mouth meet; strongest at the rows of the mouth."""
+    """Columns [H, W] to add: corners meet corners at the rows of the mouth, elsewhere edges of the face meet."""
     position, outside = _mouth_columns(new, unit)
     left, right = source.corners
     shift = left + position * (right - left) - (new.corners[0] + position * (new.corners[1] - new.corners[0]))
-    shift = shift * np.exp(-0.5 * (outside / 0.07) ** 2)
+    fade = np.exp(-0.5 * (outside / 0.07) ** 2)
+    shift = shift * fade
     top, bottom = float(new.lip_top.min()), float(new.lip_bottom.max())
     away = np.maximum(np.maximum(top - rows, rows - bottom), 0) / 0.05
     start = np.clip((rows - new.nose) / max(top - new.nose, 1e-3), 0, 1)
-    return shift * np.exp(-0.5 * away**2) * np.minimum(1, start * 2)
+    at_mouth = np.exp(-0.5 * away**2) * np.minimum(1, start * 2)
+    turn = np.interp(unit, new.pose, np.subtract(source.pose, new.pose))
+    return turn + (shift - turn * fade) * at_mouth
 
 
 def _mouth_trust(rows: Rows, knots: _Knots) -> Rows:
@@ -292,6 +307,19 @@ def _neck_length(raw: NDArray[np.uint8], chin: Rows) -> Rows:
     length = np.maximum(length, 0).astype(np.float32)[None] / side
     reach = max(3, side // 16) | 1
     return cv2.GaussianBlur(cv2.erode(length, np.ones((1, reach))), (0, 0), reach / 3)[0]
+
+
+def _pose(region_map: RegionMap, nose: int) -> tuple[float, float, float]:
+    """See `FaceCurves.pose`: means over the rows of the lower part of the nose."""
+    side = region_map.shape[0]
+    rows = region_map[max(0, nose - side // 8) : max(1, nose)]
+    face, ridge = _FACE[rows], (rows == Region.NOSE).sum(0)
+    if not face.any() or not ridge.any():
+        return (0.2, 0.5, 0.8)
+    rows_with_face = face[face.any(1)]
+    left, right = rows_with_face.argmax(1).mean(), side - rows_with_face[:, ::-1].argmax(1).mean()
+    middle = float((ridge * (np.arange(side) + 0.5)).sum() / ridge.sum())
+    return (min(left, middle - 1) / side, middle / side, max(right, middle + 1) / side)
 
 
 def _bottom_of(mask: NDArray[np.bool_], start: int) -> Rows:
