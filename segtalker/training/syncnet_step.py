@@ -2,9 +2,10 @@
 
 The paper pairs each window with one right or wrong piece of speech. Here every window of a clip meets the
 speech of every other window of that clip, and the network must also pick the right one among them: without
-these many in-clip negatives it sits at a loss of 0.69 for very long. From either embedding alone it also tells
-the mouth's opening (training only): with a norm that does not mix samples, both embeddings otherwise collapse
-to a constant and the loss stays at 0.69 for good. The same task trains the expert that only evaluates.
+these many in-clip negatives it sits at a loss of 0.69 for very long. From either embedding alone it also
+tells the mouth's opening (in training only): under a norm that does not mix samples both embeddings would
+otherwise collapse to constants, and the loss stay at 0.69 for good. The same task trains the expert that only
+evaluates.
 """
 
 from __future__ import annotations
