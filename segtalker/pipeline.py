@@ -10,7 +10,7 @@ import torch
 import segtalker
 from segtalker.analysis import Analysis, analyse
 from segtalker.config import config_hash
-from segtalker.dub_config import DubConfig
+from segtalker.dub_config import DubConfig, NetworkConfig
 from segtalker.extract import FaceReader
 from segtalker.faces.detect import FaceBackend, load_backend
 from segtalker.media.audio import Speech, audio_layout, decode_speech
@@ -34,7 +34,7 @@ from segtalker.workspace import (
     write_atomically,
 )
 
-__all__ = ["DubConfig", "SegTalker"]
+__all__ = ["DubConfig", "NetworkConfig", "SegTalker"]
 
 
 class SegTalker:

@@ -17,6 +17,7 @@ os.environ.update(
     RAY_DATA_PARQUET_FOOTER_NUM_ACTORS="1",
     RAY_TRAIN_HEALTH_CHECK_INTERVAL_S="0.1",
     RAY_TRAIN_METRICS_ENABLED="0",
+    RAY_raylet_start_wait_time_s="120",  # a busy machine starts slowly
 )
 
 

@@ -155,3 +155,16 @@ def tiny_weights(folder: Path) -> dict[str, Path]:
         "tsg": save_weights(TSG(tsg_config), tsg_config, folder / "tsg.safetensors"),
         "sgi": save_weights(SGI(sgi_config), sgi_config, folder / "sgi.safetensors"),
     }
+
+
+def real_portrait(path: Path) -> Path:
+    """A public-domain photograph of a person; skips the test where package or face models are absent."""
+    import pytest
+
+    from segtalker.weights.store import status
+
+    data = pytest.importorskip("skimage.data")
+    if any(item.state != "ready" for item in status() if item.row.name.startswith("face")):
+        pytest.skip("face models are not here: segtalker weights fetch faces")
+    cv2.imwrite(str(path), data.astronaut()[..., ::-1])
+    return path

@@ -6,36 +6,35 @@ import json
 
 import pytest
 
-from segtalker.pipeline import DubConfig
-from tests.dubbing import talking_clip, write_speech
+from tests.dubbing import real_portrait, tiny_weights, write_speech
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.weights]
 
 
 def test_a_manifest_of_two_good_clips_and_a_bad_one_gives_three_outcomes(cluster, tmp_path):
     from ray_jobs.dub import dub_manifest
+    from segtalker.pipeline import DubConfig, NetworkConfig
 
-    speech = write_speech(tmp_path / "speech.wav", 0.4)
+    portrait = real_portrait(tmp_path / "portrait.png")
+    weights = tiny_weights(tmp_path)
+    speech = write_speech(tmp_path / "speech.wav", 0.2)
     (tmp_path / "bad.mp4").write_bytes(b"no video at all")
-    talking_clip(tmp_path / "one.mp4", 12)
-    talking_clip(tmp_path / "two.mp4", 12)
     rows = [
-        {
-            "video": str(tmp_path / f"{name}.mp4"),
-            "speech": str(speech),
-            "output": str(tmp_path / "out" / f"{name}.mp4"),
-        }
-        for name in ("one", "bad", "two")
+        {"video": str(video), "speech": str(speech), "output": str(tmp_path / "out" / f"{name}.mp4")}
+        for name, video in (("one", portrait), ("bad", tmp_path / "bad.mp4"), ("two", portrait))
     ]
     manifest = tmp_path / "manifest.jsonl"
     manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = DubConfig(
+        tsg=NetworkConfig(weights=str(weights["tsg"])),
+        sgi=NetworkConfig(weights=str(weights["sgi"])),
+        threads=1,
+    )
 
-    outcomes = {row["video"]: row for row in dub_manifest(manifest, DubConfig(), actors=2)}
+    outcomes = {row["output"]: row for row in dub_manifest(manifest, config, actors=2)}
 
-    assert [outcomes[row["video"]]["status"] for row in rows] == ["done", "failed", "done"]
-    assert "bad.mp4" in outcomes[rows[1]["video"]]["error"]
-    assert [(tmp_path / "out" / f"{name}.mp4").exists() for name in ("one", "bad", "two")] == [
-        True,
-        False,
-        True,
-    ]
+    found = [outcomes[row["output"]] for row in rows]
+    assert [row["status"] for row in found] == ["done", "failed", "done"]
+    assert "bad.mp4" in found[1]["error"]
+    assert [row["synthesized"] for row in found] == [5, 0, 5]
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.mp4")) == ["one.mp4", "two.mp4"]

@@ -8,9 +8,10 @@ import urllib.request
 
 import pytest
 
-from tests.dubbing import talking_clip, write_speech
+from segtalker.config import to_yaml
+from tests.dubbing import real_portrait, tiny_weights, write_speech
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.weights]
 URL = "http://127.0.0.1:8123/dub"
 
 
@@ -24,25 +25,32 @@ def post(body: dict) -> tuple[int, dict]:
 
 
 @pytest.fixture(scope="module")
-def app(cluster):
+def app(cluster, tmp_path_factory):
     from ray import serve
 
+    from segtalker.pipeline import DubConfig, NetworkConfig
     from serve.app import BuildArguments, build
 
+    folder = tmp_path_factory.mktemp("app")
+    weights = tiny_weights(folder)
+    networks = {name: NetworkConfig(weights=str(path)) for name, path in weights.items()}
+    config = folder / "dub.yaml"
+    config.write_text(to_yaml(DubConfig(**networks, threads=1)))
+
     serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": 8123})
-    serve.run(build(BuildArguments()), name="test-dub", route_prefix="/")
+    serve.run(build(BuildArguments(config=str(config))), name="test-dub", route_prefix="/")
     yield
     serve.delete("test-dub")
     serve.shutdown()
 
 
 def test_a_request_dubs_a_clip_and_answers_with_the_report(app, tmp_path):
-    video = talking_clip(tmp_path / "talk.mp4", 12)
-    speech = write_speech(tmp_path / "speech.wav", 0.4)
+    video = real_portrait(tmp_path / "portrait.png")
+    speech = write_speech(tmp_path / "speech.wav", 0.2)
     output = tmp_path / "out.mp4"
     status, report = post({"video": str(video), "speech": str(speech), "output": str(output)})
     assert status == 200, report
-    assert report["num_frames"] == 10
+    assert report["frames"] == {"synthesized": 5}
     assert output.is_file()
 
 
