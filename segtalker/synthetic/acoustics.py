@@ -46,8 +46,8 @@ def scramble_loudness(
 ) -> Samples:
     """Gain that drifts over seconds and jumps (within 25 ms) from phone to phone, against the usual order.
 
-    Nasals tend to be lifted and open vowels lowered; every phone gets its own random part on top. `strength` is
-    the greatest amount; a clip draws its own between 0.5 and 1 of it.
+    Nasals tend to be lifted and open vowels lowered; every phone gets its own random part on top.
+    `strength` is the greatest amount; a clip draws its own between 0.5 and 1 of it.
     """
     amount = strength * rng.uniform(0.5, 1.0)
     if amount == 0.0:
@@ -74,8 +74,9 @@ def acoustics(samples: Samples, cfg: AcousticsConfig, rng: np.random.Generator) 
     if rng.random() < cfg.band:
         out = _band(out, rng)
     tilt = rng.uniform(-0.35, 0.35)
-    out = out + tilt * np.concatenate([np.zeros(1, np.float32), out[:-1]])  # one-tap spectral tilt
-    out = normalise_level(out, rng.uniform(*cfg.level_db))
+    delayed = np.concatenate([np.zeros(1, np.float32), out[:-1]])
+    tilted = (out + np.float32(tilt) * delayed).astype(np.float32)
+    out = normalise_level(tilted, rng.uniform(*cfg.level_db))
     if rng.random() < cfg.noise:
         out = out + _noise(len(out), rng) * np.float32(10 ** (rng.uniform(-75, -42) / 20))
     if rng.random() < cfg.clip:

@@ -32,7 +32,7 @@ def speak_aligned(name: str, text: str, speed: float, seed: int) -> Spoken:
 
 
 def align(samples: NDArray[np.float32], words: list[list[str]]) -> tuple[Phone, ...]:
-    """Times of the ARPAbet phones of `words` in 16 kHz `samples` [N]; silences between words are found too."""
+    """Times of the ARPAbet phones of `words` in 16 kHz `samples` [N], and of the silences between words."""
     decoder = _decoder()
     names = [f"_{'_'.join(word)}" for word in words]
     for name, word in zip(names, words, strict=True):

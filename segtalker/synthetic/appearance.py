@@ -1,4 +1,7 @@
-"""Colours, skin, light and camera of a synthetic person. Colours are RGB 0..1 as displayed; `linear` squares them."""
+"""Colours, skin, light and camera of a synthetic person.
+
+Colours are RGB 0..1 as displayed; `linear` squares them.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from numpy.typing import NDArray
 
 Colour = NDArray[np.float32]
 
-_SKIN = np.array(
-    [(252, 226, 204), (244, 206, 176), (232, 184, 148), (214, 160, 118), (186, 128, 88), (142, 92, 62), (98, 62, 44),
-     (70, 45, 34)], np.float32,
+_SKIN: Colour = np.array(
+    [(252, 226, 204), (244, 206, 176), (232, 184, 148), (214, 160, 118), (186, 128, 88), (142, 92, 62),
+     (98, 62, 44), (70, 45, 34)], np.float32,
 ) / 255  # fmt: skip
 _HAIR = np.array(
     [(28, 24, 24), (44, 32, 26), (70, 46, 32), (104, 68, 42), (140, 96, 56), (186, 142, 88), (222, 190, 134),
@@ -144,7 +147,7 @@ def _random_tooth(rng: np.random.Generator) -> Colour:
     return (rng.uniform(0.82, 0.97) * np.array((1.0, 0.985 - 0.4 * yellow, 0.96 - yellow))).astype(np.float32)
 
 
-def _between(palette: NDArray[np.float32], position: float) -> Colour:
+def _between(palette: Colour, position: float) -> Colour:
     low = min(int(position), len(palette) - 2)
     share = np.float32(position - low)
     return (1 - share) * palette[low] + share * palette[low + 1]

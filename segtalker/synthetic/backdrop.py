@@ -7,24 +7,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtalker.synthetic.appearance import Appearance, linear
+from segtalker.synthetic.brush import Picture, gaussian
 from segtalker.synthetic.identity import Hair
-from segtalker.synthetic.texture import Picture, value_noise
+from segtalker.synthetic.texture import value_noise
+from segtalker.types import Affine
 
-BACKGROUND_ORIGIN, BACKGROUND_SIDE, BACKGROUND_PIXELS = np.array([-1.3, -1.2]), 3.6, 384
-CLOTH_ORIGIN, CLOTH_SIDE, CLOTH_PIXELS = np.array([-0.7, 0.7]), 2.4, 480
-HAIR_ORIGIN, HAIR_SIDE, HAIR_PIXELS = np.array([-0.8, -0.7]), 1.8, 448
+_BACKGROUND_PIXELS, _CLOTH_PIXELS, _HAIR_PIXELS = 384, 480, 448
 
 
-def affine_of(origin: NDArray[np.float64], side: float, pixels: int) -> NDArray[np.float64]:
+def _plane(left: float, top: float, side: float, pixels: int) -> Affine:
     """[2, 3] from the pixels of a square picture (OpenCV's centres) to the plane that it covers."""
     scale = side / pixels
-    return np.array([[scale, 0.0, origin[0] + 0.5 * scale], [0.0, scale, origin[1] + 0.5 * scale]])
+    return np.array([[scale, 0.0, left + 0.5 * scale], [0.0, scale, top + 0.5 * scale]])
+
+
+BACKGROUND_PLANE = _plane(-1.3, -1.2, 3.6, _BACKGROUND_PIXELS)
+"""Background pixels -> picture plane."""
+CLOTH_PLANE = _plane(-0.7, 0.7, 2.4, _CLOTH_PIXELS)
+"""Cloth pixels -> picture plane."""
+HAIR_PLANE = _plane(-0.8, -0.7, 1.8, _HAIR_PIXELS)
+"""Hair pixels -> plane around the centre of the skull, unit crops."""
 
 
 def background(seed: int) -> Picture:
     """A studio, a room, or something out of focus; [384, 384, 3]."""
     rng = np.random.default_rng((seed, 6))
-    size = BACKGROUND_PIXELS
+    size = _BACKGROUND_PIXELS
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
     base = _muted(rng)
     other = np.clip(base + rng.normal(0, 0.12) + rng.normal(0, 0.07, 3), 0.02, 0.98)
@@ -54,13 +62,13 @@ def background(seed: int) -> Picture:
         picture *= (1 - rng.uniform(0, 0.6) * ((x - 0.5) ** 2 + (y - 0.45) ** 2) * 2)[..., None]
         blur = 1.0
     picture *= 1 + 0.05 * value_noise((size, size), 40, rng, 3)[..., None]
-    return linear(np.clip(cv2.GaussianBlur(picture, (0, 0), blur), 0, 1).astype(np.float32))
+    return linear(np.clip(gaussian(picture, blur), 0, 1).astype(np.float32))
 
 
 def cloth(look: Appearance, seed: int) -> Picture:
     """Fabric with folds over the shoulders; [480, 480, 3]."""
     rng = np.random.default_rng((seed, 7))
-    size = CLOTH_PIXELS
+    size = _CLOTH_PIXELS
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
     bend = 0.02 * value_noise((size, size), 120, rng, 2)
     kind = rng.choice(
@@ -90,9 +98,9 @@ def cloth(look: Appearance, seed: int) -> Picture:
 def hair_texture(look: Appearance, hair: Hair, seed: int) -> Picture:
     """Strands that leave the crown, and its shine; [448, 448, 3], centred on the skull."""
     rng = np.random.default_rng((seed, 8))
-    size = HAIR_PIXELS
-    y, x = np.mgrid[0:size, 0:size].astype(np.float32) * (HAIR_SIDE / size)
-    x, y = x + HAIR_ORIGIN[0], y + HAIR_ORIGIN[1]
+    size = _HAIR_PIXELS
+    grid = np.mgrid[0:size, 0:size].astype(np.float32) * np.float32(HAIR_PLANE[0, 0])
+    x, y = grid[1] + np.float32(-0.8), grid[0] + np.float32(-0.7)
     warp = value_noise((size, size), 70, rng, 3)
     cx, cy = 0.12 * hair.part, -0.27
     radius = np.hypot(x - cx, 0.8 * (y - cy))

@@ -103,11 +103,10 @@ def draw_raw_map(performance: Performance, frame: int, size: int) -> NDArray[np.
         if layer.name == FACE:
             draw_face(raw, points)
         elif layer.label not in performance.lost:
-            eyes = (raw == Raw.LEFT_EYE) | (raw == Raw.RIGHT_EYE) if layer.name == "glasses" else None
-            before = raw[eyes] if eyes is not None else None
+            before = raw.copy() if layer.name == "glasses" else raw
             fill_polygon(raw, apply_affine(crop, layer.points), layer.label)
-            if eyes is not None and person.glasses is not None and not person.glasses.dark:
-                raw[eyes] = before
+            if layer.name == "glasses" and person.glasses is not None and not person.glasses.dark:
+                np.copyto(raw, before, where=(before == Raw.LEFT_EYE) | (before == Raw.RIGHT_EYE))
     return raw
 
 

@@ -16,6 +16,9 @@ from segtalker.data.shards import INDEX_NAME, ShardWriter
 from segtalker.errors import DataError
 from segtalker.synthetic.plan import ClipPlan, Preset, SynthConfig, plan_parts, preset_config
 from segtalker.synthetic.samples import make_sample
+from segtalker.synthetic.video import demo_clip, write_planned_clip
+
+__all__ = ["demo_clip", "make_corpus", "run_synth"]
 
 Progress = Callable[[int, int], None]
 """Called with (clips made, clips in all)."""
@@ -32,7 +35,7 @@ def make_corpus(cfg: SynthConfig, out_dir: Path | str, progress: Progress | None
     _claim(out, cfg)
     parts = plan_parts(cfg)
     total = sum(len(clips) for clips in parts.values())
-    todo = [(name, clips) for name, clips in parts.items() if not (out / name / INDEX_NAME).exists()]
+    todo = [(name, clips) for name, clips in parts.items() if not _is_complete(cfg, out / name, clips)]
     done = total - sum(len(clips) for _, clips in todo)
     if progress:
         progress(done, total)
@@ -90,8 +93,19 @@ def _run(
         yield from pool.imap_unordered(make, todo)
 
 
+def _is_complete(cfg: SynthConfig, folder: Path, clips: list[ClipPlan]) -> bool:
+    if cfg.preset == "clips":
+        return all((folder / f"{clip.key}.json").exists() for clip in clips)  # written after the video
+    return (folder / INDEX_NAME).exists()
+
+
 def _make_part(cfg: SynthConfig, out: Path, part: tuple[str, list[ClipPlan]]) -> int:
     name, clips = part
+    if cfg.preset == "clips":
+        (out / name).mkdir(exist_ok=True)
+        for clip in clips:
+            write_planned_clip(cfg, clip, out / name)
+        return len(clips)
     provenance = {"corpus": "synthetic", "version": cfg.version, "config": config_hash(cfg)}
     with ShardWriter(out / name) as writer:
         for clip in clips:

@@ -1,8 +1,9 @@
 """A program of its own: speak JSON lines with the espeak-ng library, with the time of every phoneme.
 
-Run as `python espeak_tool.py`; reads `{"text", "voice", "rate", "pitch", "range", "out"}` a line, writes the WAV
-file `out` and answers `{"rate", "samples", "phones": [[ipa, first_sample], ...]}` a line. espeak-ng is GPL-3 and
-is therefore only ever called as a separate tool: nothing imports this file. Standard library only.
+Run as `python espeak_tool.py`; reads `{"text", "voice", "rate", "pitch", "range", "out"}` a line, writes
+the WAV file `out` and answers `{"rate", "samples", "phones": [[ipa, first_sample], ...]}` a line. espeak-ng
+is GPL-3 and is therefore only ever called as a separate tool: nothing imports this file. Standard library
+only.
 """
 
 from __future__ import annotations

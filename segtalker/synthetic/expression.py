@@ -1,4 +1,4 @@
-"""Expressions of a face mesh: mesh(t) = neutral + sum_k coefficient_k(t) * basis_k, then lips that never cross."""
+"""Expressions of a face mesh: mesh(t) = neutral + sum_k coefficient_k(t) basis_k; lips never cross."""
 
 from __future__ import annotations
 

@@ -9,19 +9,12 @@ from numpy.typing import NDArray
 from segtalker.faces.mesh import EYE_L, EYE_R
 from segtalker.parsing.draw import inner_mouth
 from segtalker.synthetic.appearance import Appearance, linear
+from segtalker.synthetic.brush import Picture, fixed_point, polygon_mask
 from segtalker.synthetic.identity import Identity
 from segtalker.synthetic.motion import Motion
 from segtalker.synthetic.pose import project
-from segtalker.synthetic.texture import Picture
 
 _TEETH = 8
-
-
-def polygon_mask(points: NDArray[np.float64], shape: tuple[int, int]) -> Picture:
-    """Coverage [H, W] in 0..1 of a polygon [N, 2] in pixels, with smooth edges."""
-    mask = np.zeros(shape, np.uint8)
-    cv2.fillPoly(mask, [_fixed(points)], 255, cv2.LINE_AA, 4)
-    return mask.astype(np.float32) * np.float32(1 / 255)
 
 
 def paint_eyes(
@@ -54,9 +47,9 @@ def _paint_eyeball(
     centre = 0.5 * (local[0] + local[8]) + width * (0.11 * gaze[0] * along + (0.0, -0.035 + 0.05 * gaze[1]))
     y, x = np.mgrid[0 : patch.shape[0], 0 : patch.shape[1]].astype(np.float32) + 0.5
     dx, dy = x - np.float32(centre[0]), y - np.float32(centre[1])
-    radius = np.float32(0.205 * width)
+    radius = 0.205 * width
     distance = np.sqrt(dx * dx + dy * dy) / radius
-    edge = np.float32(1.0) / radius
+    edge = 1.0 / radius
     sclera = np.array((0.80, 0.74, 0.72), np.float32) * (1 - 0.10 * np.minimum(distance, 3.5))[..., None]
     rays = 0.85 + 0.25 * np.sin(np.arctan2(dy, dx) * 13 + 3 * distance)
     tone = rays * (0.65 + 0.55 * distance) * np.where(dy > 0, 1.15, 0.85)
@@ -76,7 +69,7 @@ def _paint_eyeball(
 
 
 class Mouths:
-    """Teeth and tongue of one person through a clip: the upper row is fixed to the head, the lower to the jaw."""
+    """Teeth and tongue through a clip: the upper row is fixed to the head, the lower to the jaw."""
 
     def __init__(self, identity: Identity, look: Appearance, motion: Motion) -> None:
         """Poses the teeth of all frames at once."""
@@ -136,7 +129,7 @@ class Mouths:
         tongue = float(self._motion.tongue[frame])
         ends = lower[: _TEETH + 1]
         width = np.linalg.norm(ends[-1] - ends[0])
-        centre = ends.mean(0) + (0.0, (0.16 - 0.20 * tongue) * width)
+        centre = ends.mean(0) + np.array((0.0, (0.16 - 0.20 * tongue) * width))
         mask = np.zeros(cavity.shape[:2], np.uint8)
         axes = (int(0.36 * width * 16), int((0.24 + 0.05 * tongue) * width * 16))
         cv2.ellipse(mask, tuple(int(v * 16) for v in centre), axes, 0, 0, 360, 255, -1, cv2.LINE_AA, 4)
@@ -172,7 +165,7 @@ def _stroke(image: Picture, points: NDArray[np.float64], colour: Picture, width:
     left, top, right, bottom = window
     patch = image[top:bottom, left:right]
     mask = np.zeros(patch.shape[:2], np.uint8)
-    cv2.polylines(mask, [_fixed(points - (left, top))], False, 255, max(1, round(width)), cv2.LINE_AA, 4)
+    cv2.polylines(mask, [fixed_point(points - (left, top))], False, 255, max(1, round(width)), cv2.LINE_AA, 4)
     share = min(1.0, width) * alpha * mask.astype(np.float32)[..., None] / 255
     patch += share * (colour - patch)
 
@@ -187,10 +180,6 @@ def _window(
     return (left, top, right, bottom) if right - left > 2 and bottom - top > 2 else None
 
 
-def _fixed(points: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Points in pixels (centres at +0.5) as OpenCV's fixed-point numbers with 4 fraction bits."""
-    return np.round((points - 0.5) * 16).astype(np.int32)
-
-
 def _ramp(value: Picture, zero: float, one: float) -> Picture:
+    """0 at `zero`, 1 at `one`, straight between."""
     return np.clip((value - zero) / (one - zero), 0, 1)

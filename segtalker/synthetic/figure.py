@@ -200,13 +200,15 @@ def _solid_outlines(person: Identity) -> dict[str, Outline]:
     parts = {"skull": _SKULL[None], "forehead": _forehead(person)}
     for side, cheek in (("left", 234), ("right", 454)):
         sign = -1.0 if side == "left" else 1.0
-        size, centre = person.ears or 1.0, mesh[cheek] + (sign * 0.012, -0.005, 0.025)
+        size, centre = person.ears or 1.0, mesh[cheek] + np.array((sign * 0.012, -0.005, 0.025))
         bulge = 1 + 0.25 * np.sin(_ROUND)[:, None]
         flap = np.array([sign * 0.034, 0.0, 0.03]) * np.cos(_ROUND)[:, None] * bulge
         upright = np.array([sign * 0.012, -0.078, 0.02]) * np.sin(_ROUND)[:, None]
         parts[f"ear_{side}"] = centre + size * (flap + upright)
         ring = np.stack([np.cos(_ROUND), 1.4 * np.sin(_ROUND), 0 * _ROUND], axis=1) * person.earring
-        parts[f"earring_{side}"] = centre + (sign * 0.012, 0.085 * size + person.earring, 0.0) + ring
+        parts[f"earring_{side}"] = (
+            centre + np.array((sign * 0.012, 0.085 * size + person.earring, 0.0)) + ring
+        )
     if person.hair.bun:
         round_3d = np.stack([np.cos(_ROUND), np.sin(_ROUND), 0 * _ROUND], axis=1)
         parts["bun"] = np.array([0.5, 0.09 - 0.3 * person.hair.bun, 0.3]) + round_3d * person.hair.bun
@@ -227,13 +229,14 @@ def _front(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _forehead(person: Identity) -> Outline:
-    """Skin between the mesh and the hairline: the upper oval, lifted by the recession (more at the corners)."""
+    """Skin between mesh and hairline: the upper oval, lifted by the recession (more at the corners)."""
     arc = person.mesh[list(FOREHEAD_ARC)]
     x = arc[:, 0] - 0.5
     height = smoothstep(arc[:, 1], 0.46, 0.33)
     peak = 0.6 + 0.7 * (1 - np.exp(-((x / 0.09) ** 2)))
     lift = (0.08 if person.hair.bald else person.hair.recession) * height * peak
-    return np.concatenate([arc + (0, 0.02, 0), (arc - np.stack([0 * x, lift, -0.5 * lift], 1))[::-1]])
+    hairline = arc - np.stack([0 * x, lift, -0.5 * lift], axis=1)
+    return np.concatenate([arc + np.array((0, 0.02, 0)), hairline[::-1]])
 
 
 def _fringe_edge(person: Identity) -> Outline:
@@ -260,15 +263,15 @@ def _glasses(person: Identity) -> dict[str, Outline]:
         return {}
     parts = {}
     for side, corners in (("left", [33, 133]), ("right", [362, 263])):
-        centre = person.mesh[corners].mean(0) + (0.0, glasses.drop, 0.0)
+        centre = person.mesh[corners].mean(0) + np.array((0.0, glasses.drop, 0.0))
         power = 2.0 / glasses.roundness
         c, s = np.cos(_ROUND), np.sin(_ROUND)
         x = glasses.width * np.sign(c) * np.abs(c) ** power
         y = glasses.height * np.sign(s) * np.abs(s) ** power
         bend = -0.055 + 0.6 * np.abs(centre[0] + x - 0.5) ** 2 * 4
         parts[f"lens_{side}"] = np.stack([centre[0] + x, centre[1] + y, bend], axis=1)
-    y = 0.47 + glasses.drop - 0.3 * glasses.height
     x = np.array([-0.035, 0.035, 0.035, -0.035])
     rim = np.array([-1, -1, 1, 1]) * glasses.rim * 0.7
-    parts["bridge"] = np.stack([0.5 + x, y + rim, np.full(4, -0.09)], axis=1)
+    height = 0.47 + glasses.drop - 0.3 * glasses.height
+    parts["bridge"] = np.stack([0.5 + x, height + rim, np.full(4, -0.09)], axis=1)
     return parts

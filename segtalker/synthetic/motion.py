@@ -1,7 +1,7 @@
 """How a face moves while it speaks: phones in, smooth parameters at any frame times out.
 
-Each phone has a target shape. Targets are co-articulated by critically damped second-order filters
-y'' = w^2 (x - y) - 2 w y', with a look-ahead that makes the mouth prepare the next phone; consonants that leave
+Each phone has a target shape. Targets are co-articulated by critically damped second-order filters y'' =
+w^2 (x - y) - 2 w y', with a look-ahead that makes the mouth prepare the next phone; consonants that leave
 the jaw free borrow most of their opening from the neighbouring vowels. Lip closures (p, b, m) have a faster
 filter of their own and multiply the opening, so that the lips really meet. The opening follows which phone
 sounds, never how loud it is.
@@ -153,7 +153,7 @@ def _mouth(
 
 
 def _jittered(phones: Sequence[Phone], spread_s: float, rng: np.random.Generator) -> list[Phone]:
-    """Move every border by N(0, spread) seconds, at most a third of the shorter of the phones that it parts."""
+    """Move every border by N(0, spread) seconds, at most a third of the shorter phone beside it."""
     borders = np.array([phone.start_s for phone in phones] + [phones[-1].end_s])
     room = np.diff(borders) / 3
     limit = np.minimum(room[1:], room[:-1])

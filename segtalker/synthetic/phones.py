@@ -12,9 +12,40 @@ from collections.abc import Iterable, Sequence
 from segtalker.types import Phone
 
 SILENCE = "sil"
-VOWELS = frozenset("aa ae ah ao aw ay eh er ey ih iy ow oy uh uw".split())
+VOWELS = frozenset(["aa", "ae", "ah", "ao", "aw", "ay", "eh", "er", "ey", "ih", "iy", "ow", "oy", "uh", "uw"])
 BILABIALS = frozenset(("p", "b", "m"))
-PHONES = frozenset("b ch d dh f g hh jh k l m n ng p r s sh t th v w y z zh".split()) | VOWELS | {SILENCE}
+PHONES = (
+    frozenset(
+        [
+            "b",
+            "ch",
+            "d",
+            "dh",
+            "f",
+            "g",
+            "hh",
+            "jh",
+            "k",
+            "l",
+            "m",
+            "n",
+            "ng",
+            "p",
+            "r",
+            "s",
+            "sh",
+            "t",
+            "th",
+            "v",
+            "w",
+            "y",
+            "z",
+            "zh",
+        ]
+    )
+    | VOWELS
+    | {SILENCE}
+)
 
 _RADIO = {
     "pau": SILENCE, "h#": SILENCE, "brth": SILENCE, "ax": "ah", "axr": "er", "dx": "t", "el": "l", "em": "m",
@@ -22,17 +53,19 @@ _RADIO = {
 }  # fmt: skip
 
 _IPA = {
-    "t͡ʃ": "ch", "tʃ": "ch", "d͡ʒ": "jh", "dʒ": "jh", "ʧ": "ch", "ʤ": "jh", "aɪ": "ay", "aʊ": "aw", "eɪ": "ey",
-    "oʊ": "ow", "əʊ": "ow", "ɔɪ": "oy", "ɔø": "oy", "ɜː": "er", "iː": "iy", "uː": "uw", "ɑː": "aa", "ɔː": "ao",
-    "oː": "ow", "eː": "ey", "ʉː": "uw", "iə": "iy", "ɪə": "iy", "eə": "eh", "ɛə": "eh", "ʊə": "uh", "əl": "l",
-    "aɪə": "ay er", "aɪɚ": "ay er", "aʊə": "aw er", "ɛɹ": "eh r", "ɑːɹ": "aa r", "ɔːɹ": "ao r", "oːɹ": "ao r",
-    "ɪɹ": "iy r", "ʊɹ": "uh r", "ɜːɹ": "er", "ɜɹ": "er", "əɹ": "er", "əɪ": "ey", "ɒɪ": "oy", "æʊ": "aw", "ɐʊ": "aw",
-    "ɑ": "aa", "ɒ": "aa", "a": "ae", "æ": "ae", "ʌ": "ah", "ə": "ah", "ɐ": "ah", "ᵊ": "ah", "ɔ": "ao", "ɛ": "eh",
-    "e": "eh", "ɚ": "er", "ɝ": "er", "ɜ": "er", "ɪ": "ih", "ᵻ": "ih", "ɨ": "ih", "i": "iy", "o": "ow", "ʊ": "uh",
-    "u": "uw", "ʉ": "uw", "A": "ey", "I": "ay", "W": "aw", "Y": "oy", "O": "ow", "Q": "ow", "b": "b", "d": "d",
-    "ð": "dh", "f": "f", "ɡ": "g", "g": "g", "h": "hh", "j": "y", "k": "k", "l": "l", "ɫ": "l", "ɬ": "l", "m": "m",
-    "n": "n", "ŋ": "ng", "p": "p", "ɹ": "r", "r": "r", "ɾ": "t", "s": "s", "ʃ": "sh", "t": "t", "T": "t",
-    "ʔ": "t", "θ": "th", "v": "v", "w": "w", "ʍ": "w", "x": "k", "z": "z", "ʒ": "zh", "c": "k", "ç": "hh",
+    "t͡ʃ": "ch", "tʃ": "ch", "d͡ʒ": "jh", "dʒ": "jh", "ʧ": "ch", "ʤ": "jh", "aɪ": "ay", "aʊ": "aw",
+    "eɪ": "ey", "oʊ": "ow", "əʊ": "ow", "ɔɪ": "oy", "ɔø": "oy", "ɜː": "er", "iː": "iy", "uː": "uw",
+    "ɑː": "aa", "ɔː": "ao", "oː": "ow", "eː": "ey", "ʉː": "uw", "iə": "iy", "ɪə": "iy", "eə": "eh",
+    "ɛə": "eh", "ʊə": "uh", "əl": "l", "aɪə": "ay er", "aɪɚ": "ay er", "aʊə": "aw er", "ɛɹ": "eh r",
+    "ɑːɹ": "aa r", "ɔːɹ": "ao r", "oːɹ": "ao r", "ɪɹ": "iy r", "ʊɹ": "uh r", "ɜːɹ": "er", "ɜɹ": "er",
+    "əɹ": "er", "əɪ": "ey", "ɒɪ": "oy", "æʊ": "aw", "ɐʊ": "aw", "ɑ": "aa", "ɒ": "aa", "a": "ae",
+    "æ": "ae", "ʌ": "ah", "ə": "ah", "ɐ": "ah", "ᵊ": "ah", "ɔ": "ao", "ɛ": "eh", "e": "eh", "ɚ": "er",
+    "ɝ": "er", "ɜ": "er", "ɪ": "ih", "ᵻ": "ih", "ɨ": "ih", "i": "iy", "o": "ow", "ʊ": "uh", "u": "uw",
+    "ʉ": "uw", "A": "ey", "I": "ay", "W": "aw", "Y": "oy", "O": "ow", "Q": "ow", "b": "b", "d": "d",
+    "ð": "dh", "f": "f", "ɡ": "g", "g": "g", "h": "hh", "j": "y", "k": "k", "l": "l", "ɫ": "l",
+    "ɬ": "l", "m": "m", "n": "n", "ŋ": "ng", "p": "p", "ɹ": "r", "r": "r", "ɾ": "t", "s": "s",
+    "ʃ": "sh", "t": "t", "T": "t", "ʔ": "t", "θ": "th", "v": "v", "w": "w", "ʍ": "w", "x": "k",
+    "z": "z", "ʒ": "zh", "c": "k", "ç": "hh",
 }  # fmt: skip
 _LONGEST_IPA = max(len(symbol) for symbol in _IPA)
 

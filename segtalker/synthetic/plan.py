@@ -1,4 +1,4 @@
-"""What a corpus holds, decided before anything is made: one row a clip, a pure function of the configuration."""
+"""What a corpus holds, decided before anything is made: one row a clip, a function of the configuration."""
 
 from __future__ import annotations
 

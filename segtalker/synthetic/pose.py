@@ -36,7 +36,7 @@ def rotations(motion: Motion) -> NDArray[np.float64]:
 
 
 def project(points: NDArray[np.float64], motion: Motion, distance: float) -> NDArray[np.float64]:
-    """Turn and shift `points` ([N, 3] or [T, N, 3]) by `motion`; -> [T, N, 3] x, y in the picture and depth z.
+    """Turn and shift `points` ([N, 3] or [T, N, 3]) by `motion`: [T, N, 3] x, y in the picture, depth z.
 
     The camera stands `distance` (unit crops) before the pivot: nearer points are magnified by
     distance / (distance + z).

@@ -27,18 +27,18 @@ _ATTEMPTS = 4
 def make_sample(cfg: SynthConfig, clip: ClipPlan, provenance: Mapping[str, Any]) -> Sample:
     """Speak, perform and draw one clip.
 
-    With the preset `faces` only some frames are kept; `provenance["frames"]` holds their numbers on the 25 fps
-    grid of the clip.
+    With the preset `faces` only some frames are kept; `provenance["frames"]` holds their numbers on the 25
+    fps grid of the clip.
     """
     speech = say(cfg, clip)
     times = np.arange(int(speech.duration_s * FPS)) / FPS
     style = random_style(np.random.default_rng((clip.seed, 3)))
     performance = perform(random_identity(clip.identity), speech.phones, times, clip.seed, style, cfg.noise)
-    frames = np.arange(len(performance))
-    pictures: dict[str, NDArray[Any]] = {}
+    frames = list(range(len(performance)))
+    pictures: dict[str, Any] = {}
     if cfg.preset == "faces":
         frames = varied_frames(performance.opening, cfg.frames_per_identity)
-        provenance = {**provenance, "frames": frames.tolist()}
+        provenance = {**provenance, "frames": frames}
         renderer = Renderer(performance, cfg.size)
         pictures["crops"] = np.stack([renderer.crop(i, cfg.size) for i in frames])
         pictures["landmarks"] = performance.landmarks[frames]
@@ -56,13 +56,13 @@ def make_sample(cfg: SynthConfig, clip: ClipPlan, provenance: Mapping[str, Any])
     )
 
 
-def varied_frames(opening: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Numbers of `count` frames spread over a clip: of each equal piece the most closed or most open, in turn."""
+def varied_frames(opening: NDArray[np.float32], count: int) -> list[int]:
+    """Numbers of `count` frames, one of each equal piece of a clip: its most closed or most open, in turn."""
     pieces = np.array_split(np.arange(len(opening)), min(count, len(opening)))
     picks = [
         piece[opening[piece].argmax() if i % 3 else opening[piece].argmin()] for i, piece in enumerate(pieces)
     ]
-    return np.array(picks)
+    return [int(pick) for pick in picks]
 
 
 def say(cfg: SynthConfig, clip: ClipPlan) -> Utterance:

@@ -1,12 +1,12 @@
 """Utterances of the corpus: sentences spoken by one voice with pauses, and the exact time of every phone.
 
-Loudness is made a poor guide to the mouth: the gain drifts within a clip and differs from phone to phone (loud
-nasals, quiet open vowels), so that a network has to hear which phone sounds.
+Loudness is made a poor guide to the mouth: the gain drifts within a clip and differs from phone to phone
+(loud nasals, quiet open vowels), so that a network has to hear which phone sounds.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,7 @@ class SpeechConfig:
     """Longest extra silence between sentences."""
     loudness_scramble: float = 1.0
     """0 leaves the natural loudness; 1 moves phones by up to about +-8 dB and lets the gain drift."""
-    acoustics: AcousticsConfig = AcousticsConfig()
+    acoustics: AcousticsConfig = field(default_factory=AcousticsConfig)
 
 
 def make_utterance(voice: Voice, seed: int, cfg: SpeechConfig = SpeechConfig()) -> Utterance:
@@ -92,6 +92,13 @@ def speak(
     return Utterance(samples, fill_gaps(phones, len(samples) / SAMPLE_RATE), voice.key, voice.engine, text)
 
 
+def trim(spoken: Utterance, seconds: float) -> Utterance:
+    """The first `seconds`, with silence after the end."""
+    length = round(seconds * SAMPLE_RATE)
+    samples = np.pad(spoken.samples, (0, max(0, length - len(spoken.samples))))[:length]
+    return replace(spoken, samples=samples, phones=fill_gaps(spoken.phones, length / SAMPLE_RATE))
+
+
 def resample(spoken: Spoken) -> NDArray[np.float32]:
     """Samples at 16 kHz."""
     if spoken.rate == SAMPLE_RATE:
@@ -107,8 +114,5 @@ def _cut(spoken: Utterance, seconds: float, min_s: float) -> Utterance:
         silences = [0.5 * (p.start_s + p.end_s) for p in spoken.phones if p.label == SILENCE]
         nearest = min(silences, key=lambda middle: abs(middle - seconds), default=seconds)
         end = nearest if abs(nearest - seconds) < 0.6 and nearest >= min_s else seconds
-        samples = spoken.samples[: round(end * SAMPLE_RATE)]
-    else:
-        short = max(0, round(min_s * SAMPLE_RATE) - len(spoken.samples))
-        samples = np.pad(spoken.samples, (0, short))
-    return replace(spoken, samples=samples, phones=fill_gaps(spoken.phones, len(samples) / SAMPLE_RATE))
+        return trim(spoken, end)
+    return trim(spoken, max(min_s, spoken.duration_s))

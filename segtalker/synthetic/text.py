@@ -1,7 +1,7 @@
 """Sentences for the synthetic corpus: templates over word lists, deterministic by seed.
 
-The lists lean on lip closures (p, b, m), lip-teeth contacts (f, v), rounded vowels (oo, oh, w) and open vowels,
-because these are what a viewer checks a talking mouth by. Every English phone occurs.
+The lists lean on lip closures (p, b, m), lip-teeth contacts (f, v), rounded vowels (oo, oh, w) and open
+vowels, because these are what a viewer checks a talking mouth by. Every English phone occurs.
 """
 
 from __future__ import annotations
@@ -11,38 +11,76 @@ import re
 import numpy as np
 
 _WORDS: dict[str, str] = {
-    "name": "Bob,Pam,Emma,Mabel,Barbara,Philip,Oliver,Thomas,Maya,Victor,Joyce,Hugo,Ruth,George,Wanda,Yvonne,"
-    "Zach,Charlotte,Abby,Paul,Naomi,Ethan,Fatima,Omar,Lucy,Boris,Priya,Samuel,Beth,Martin",
-    "who": "my brother,the mayor,her mother,a young farmer,the baker,our boss,every pupil,the bus driver,"
-    "somebody,an old fisherman,the plumber,the whole family,nobody,a bearded poet,the vet,their team,"
-    "the woman upstairs,a famous painter,the boy with the ball,our new neighbour,the judge,my uncle",
-    "thing": "apple pie,map,umbrella,pepper,bamboo pipe,blue lamp,book,piano,camera,paper boat,wooden box,pumpkin,"
-    "bottle of milk,fork,velvet glove,watch,shovel,tube of paint,computer,purple balloon,broom,radio,"
-    "thimble,garage key,orange,bag of plums,thermometer,ship,yellow ribbon,hammer,chocolate bar,stamp album",
-    "things": "maps,plums,bubbles,mushrooms,papers,boots,pebbles,pumps,movies,waves,photographs,beams,ropes,houses,"
-    "lamps,vowels,judges,thumbs,bells,puppies,jumpers,measurements,visions,boys,spoons,clouds,paths",
-    "adj": "big,beautiful,warm,purple,awful,empty,famous,visible,smooth,amazing,brown,happy,open,simple,odd,"
-    "tiny,heavy,foggy,loud,calm,strange,humble,brave,rough,wooden,main,wobbly,cheap,casual,powerful",
-    "adverb": "quickly,calmly,by chance,as usual,without a sound,in the morning,before midnight,badly,once more,"
-    "for fun,all afternoon,with a smile,simply,every other month,at home,on purpose,twice a week,"
-    "for an hour,too soon,somehow",
-    "verb": "bought,painted,borrowed,dropped,photographed,mapped,watched,moved,buried,swapped,found,opened,brought,"
-    "mixed,rubbed,described,polished,imagined,wrapped,chose,warmed,offered,measured,threw,caught",
-    "go": "jumped,walked,moved,swam,rode,marched,stumbled,hopped,flew,climbed,drove,wandered,hurried,slept",
-    "place": "at the bank,by the river,in Paris,over the bridge,under the apple tree,at the market,in the basement,"
-    "near the airport,on the farm,outside the palace,behind the museum,in my room,beyond the pond,"
-    "at the beach,on the upper balcony,along the path,in northern Vermont,at a cheap hotel",
-    "food": "bread and butter,baked beans,a bowl of plum jam,mushroom soup,roast beef,apple crumble,ham,warm milk,"
-    "peppermint tea,popcorn,cheese,a banana,garlic,raw fish,oat porridge,beef pie,vanilla fudge",
-    "topic": "the budget,public transport,music,the weather,modern art,football,the problem with maps,bee keeping,"
-    "our plan,how ships move,the shape of bubbles,memory,the economy,good food,the job market,power",
+    "name": (
+        "Bob,Pam,Emma,Mabel,Barbara,Philip,Oliver,Thomas,Maya,Victor,Joyce,Hugo,Ruth,George,"
+        "Wanda,Yvonne,Zach,Charlotte,Abby,Paul,Naomi,Ethan,Fatima,Omar,Lucy,Boris,Priya,Samuel,"
+        "Beth,Martin"
+    ),
+    "who": (
+        "my brother,the mayor,her mother,a young farmer,the baker,our boss,every pupil,"
+        "the bus driver,somebody,an old fisherman,the plumber,the whole family,nobody,"
+        "a bearded poet,the vet,their team,the woman upstairs,a famous painter,"
+        "the boy with the ball,our new neighbour,the judge,my uncle"
+    ),
+    "thing": (
+        "apple pie,map,umbrella,pepper,bamboo pipe,blue lamp,book,piano,camera,paper boat,"
+        "wooden box,pumpkin,bottle of milk,fork,velvet glove,watch,shovel,tube of paint,computer,"
+        "purple balloon,broom,radio,thimble,garage key,orange,bag of plums,thermometer,ship,"
+        "yellow ribbon,hammer,chocolate bar,stamp album"
+    ),
+    "things": (
+        "maps,plums,bubbles,mushrooms,papers,boots,pebbles,pumps,movies,waves,photographs,beams,"
+        "ropes,houses,lamps,vowels,judges,thumbs,bells,puppies,jumpers,measurements,visions,boys,"
+        "spoons,clouds,paths"
+    ),
+    "adj": (
+        "big,beautiful,warm,purple,awful,empty,famous,visible,smooth,amazing,brown,happy,open,"
+        "simple,odd,tiny,heavy,foggy,loud,calm,strange,humble,brave,rough,wooden,main,wobbly,"
+        "cheap,casual,powerful"
+    ),
+    "adverb": (
+        "quickly,calmly,by chance,as usual,without a sound,in the morning,before midnight,badly,"
+        "once more,for fun,all afternoon,with a smile,simply,every other month,at home,"
+        "on purpose,twice a week,for an hour,too soon,somehow"
+    ),
+    "verb": (
+        "bought,painted,borrowed,dropped,photographed,mapped,watched,moved,buried,swapped,found,"
+        "opened,brought,mixed,rubbed,described,polished,imagined,wrapped,chose,warmed,offered,"
+        "measured,threw,caught"
+    ),
+    "go": ("jumped,walked,moved,swam,rode,marched,stumbled,hopped,flew,climbed,drove,wandered,hurried,slept"),
+    "place": (
+        "at the bank,by the river,in Paris,over the bridge,under the apple tree,at the market,"
+        "in the basement,near the airport,on the farm,outside the palace,behind the museum,"
+        "in my room,beyond the pond,at the beach,on the upper balcony,along the path,"
+        "in northern Vermont,at a cheap hotel"
+    ),
+    "food": (
+        "bread and butter,baked beans,a bowl of plum jam,mushroom soup,roast beef,apple crumble,"
+        "ham,warm milk,peppermint tea,popcorn,cheese,a banana,garlic,raw fish,oat porridge,"
+        "beef pie,vanilla fudge"
+    ),
+    "topic": (
+        "the budget,public transport,music,the weather,modern art,football,the problem with maps,"
+        "bee keeping,our plan,how ships move,the shape of bubbles,memory,the economy,good food,"
+        "the job market,power"
+    ),
     "month": "January,February,March,April,May,June,July,August,September,October,November,December",
-    "number": "two,five,seven,eleven,twelve,fifteen,forty four,ninety,one hundred,a thousand,three million,half,"
-    "twenty six,about eighty,zero point five,the first,the fourth,number nine",
-    "vowel": "far,father,calm,top,car,shop,awkward,audience,how,loud,amount,eye,arrive,cat,happen,blue,food,you,"
-    "beauty,over,moment,boy,noise,bird,early,see,people,may,paper,good,woman,bit,simple,men,better",
-    "pbm": "pump,bump,map,mob,bomb,pomp,bib,pep,mum,Bob,pop,mop,imp,bumper,member,pamper,number,public,"
-    "September,maybe,empty,amber,problem,combine,purple,paper,baby,mama,papa,apple,bubble,remember",
+    "number": (
+        "two,five,seven,eleven,twelve,fifteen,forty four,ninety,one hundred,a thousand,"
+        "three million,half,twenty six,about eighty,zero point five,the first,the fourth,"
+        "number nine"
+    ),
+    "vowel": (
+        "far,father,calm,top,car,shop,awkward,audience,how,loud,amount,eye,arrive,cat,happen,"
+        "blue,food,you,beauty,over,moment,boy,noise,bird,early,see,people,may,paper,good,woman,"
+        "bit,simple,men,better"
+    ),
+    "pbm": (
+        "pump,bump,map,mob,bomb,pomp,bib,pep,mum,Bob,pop,mop,imp,bumper,member,pamper,number,"
+        "public,September,maybe,empty,amber,problem,combine,purple,paper,baby,mama,papa,apple,"
+        "bubble,remember"
+    ),
 }
 _LISTS = {key: tuple(words.split(",")) for key, words in _WORDS.items()}
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from segtalker.faces.mesh import BROW_L, BROW_R, EYE_L, EYE_R, LIP_OUT, mean_face
 from segtalker.synthetic.appearance import Appearance, linear
+from segtalker.synthetic.brush import Picture, gaussian
 
-Picture = NDArray[np.float32]
 ORIGIN = np.array([0.1, 0.08])
 """Unit-crop coordinates of the texture's corner."""
 EXTENT = (0.8, 0.86)
@@ -62,7 +62,7 @@ def texture_position(points: NDArray[np.float64], resolution: int) -> NDArray[np
 
 @cache
 def _grid(resolution: int) -> tuple[Picture, Picture]:
-    width, height = (int(round(side * resolution)) for side in EXTENT)
+    width, height = (round(side * resolution) for side in EXTENT)
     x = (np.arange(width) + 0.5) / resolution + ORIGIN[0]
     y = (np.arange(height) + 0.5) / resolution + ORIGIN[1]
     grid_x, grid_y = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
@@ -93,8 +93,8 @@ def _wrinkles(resolution: int, look: Appearance, rng: np.random.Generator) -> Pi
     def line(points: list[tuple[float, float]], strength: float, width: float) -> None:
         layer = np.zeros_like(canvas)
         position = texture_position(np.array(points), resolution)
-        cv2.polylines(layer, [np.int32(position * 16)], False, 1.0, 1, cv2.LINE_AA, 4)
-        soft = cv2.GaussianBlur(layer, (0, 0), max(0.5, width * resolution))
+        cv2.polylines(layer, [(position * 16).astype(np.int32)], False, 1.0, 1, cv2.LINE_AA, 4)
+        soft = gaussian(layer, max(0.5, width * resolution))
         np.maximum(canvas, soft * strength / max(float(soft.max()), 1e-6), out=canvas)
 
     fold = 0.08 + 0.22 * look.age
@@ -131,7 +131,7 @@ def _freckles(skin: Picture, look: Appearance, resolution: int, rng: np.random.G
             0.75,
             resolution,
         )
-    mask = cv2.GaussianBlur(mask, (0, 0), 0.7)[..., None]
+    mask = gaussian(mask, 0.7)[..., None]
     skin *= 1 - mask * np.array((0.45, 0.62, 0.7), np.float32)
 
 
@@ -165,8 +165,8 @@ def _lips(
 ) -> None:
     mask = np.zeros(skin.shape[:2], np.float32)
     contour = texture_position(mean_face()[list(LIP_OUT), :2].astype(np.float64), resolution)
-    cv2.fillPoly(mask, [np.int32(contour * 16)], 1.0, cv2.LINE_AA, 4)
-    mask = cv2.GaussianBlur(mask, (0, 0), max(0.6, 0.0028 * resolution))
+    cv2.fillPoly(mask, [(contour * 16).astype(np.int32)], 1.0, cv2.LINE_AA, 4)
+    mask = gaussian(mask, max(0.6, 0.0028 * resolution))
     v = y - 0.7215
     creases = np.interp(u, np.linspace(-0.13, 0.13, 90), rng.normal(0, 1, 90)).astype(np.float32)
     shade = 1 - 0.42 * np.exp(-np.abs(v) / 0.0045) + 0.05 * creases - 0.10 * (v < 0)
@@ -181,14 +181,16 @@ def _eye_surroundings(skin: Picture, look: Appearance, resolution: int) -> None:
     for eye, crease in ((EYE_L, _CREASE_L), (EYE_R, _CREASE_R)):
         line = np.zeros(skin.shape[:2], np.float32)
         points = texture_position(mesh[list(crease)], resolution)
-        cv2.polylines(line, [np.int32(points * 16)], False, 1.0, max(1, resolution // 220), cv2.LINE_AA, 4)
-        line = cv2.GaussianBlur(line, (0, 0), 0.004 * resolution)
+        cv2.polylines(
+            line, [(points * 16).astype(np.int32)], False, 1.0, max(1, resolution // 220), cv2.LINE_AA, 4
+        )
+        line = gaussian(line, 0.004 * resolution)
         skin *= 1 - 0.45 * (line / max(float(line.max()), 1e-6))[..., None]
         if look.eyeshadow:
             lid = np.zeros_like(line)
             outline = texture_position(mesh[[*eye[8:], *crease]], resolution)
-            cv2.fillConvexPoly(lid, cv2.convexHull(np.int32(outline)), 1.0)
-            lid = look.eyeshadow * cv2.GaussianBlur(lid, (0, 0), 0.008 * resolution)[..., None]
+            cv2.fillConvexPoly(lid, cv2.convexHull(outline.astype(np.int32)), 1.0)
+            lid = look.eyeshadow * gaussian(lid, 0.008 * resolution)[..., None]
             skin += lid * (linear(look.eyeshadow_colour) - skin)
 
 
@@ -206,8 +208,8 @@ def _brows(skin: Picture, look: Appearance, resolution: int, rng: np.random.Gene
             tip = root + np.array(
                 [outward * rng.uniform(0.008, 0.016), -rng.uniform(0.002, 0.012) * (1 - t / 6)]
             )
-            ends = np.int32(texture_position(np.stack([root, tip]), resolution) * 16)
+            ends = (texture_position(np.stack([root, tip]), resolution) * 16).astype(np.int32)
             cv2.line(mask, ends[0], ends[1], float(rng.uniform(0.5, 1.0)), 1, cv2.LINE_AA, 4)
-    soft = cv2.GaussianBlur(mask, (0, 0), 0.006 * resolution)
+    soft = gaussian(mask, 0.006 * resolution)
     alpha = np.clip(0.75 * mask + 0.7 * look.brow_density * soft, 0, 0.95)[..., None]
     skin += alpha * (linear(look.brow) - skin)

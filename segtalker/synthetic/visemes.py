@@ -48,7 +48,6 @@ def _one(*values: float) -> tuple[Shape, Shape]:
 
 
 SHAPES: dict[str, tuple[Shape, Shape]] = {
-    # fmt: off
     "sil": _one(0.0, 0.0, 0.0, 0, 0.0, 1.0),
     "aa": _one(1.00, 0.00, 0.00, 0, 0.0, 1),
     "ae": _one(0.88, 0.35, 0.00, 0, 0.0, 1),
@@ -89,8 +88,7 @@ SHAPES: dict[str, tuple[Shape, Shape]] = {
     "r": _one(0.26, -0.45, 0.45, 0, 0.0, 0.65),
     "w": _one(0.12, -1.0, 1.0, 0, 0.0, 0.85),
     "y": _one(0.24, 0.65, 0.0, 0, 0.0, 0.7),
-    # fmt: on
-}
+}  # fmt: skip
 """Phone -> (first half, second half)."""
 
 if set(SHAPES) != PHONES:

@@ -1,8 +1,8 @@
 """The voices of the corpus and which of them a training may hear.
 
-Training hears three flite voices, festival's diphone voice and espeak-ng in several accents and variants. Kept
-out are another flite and festival speaker (`slt`) and other espeak variants; hibari, a neural synthesiser, is
-never trained on: it is the unseen synthesiser of the benchmarks.
+Training hears three flite voices, festival's diphone voice and espeak-ng in several accents and variants.
+Kept out are another flite and festival speaker (`slt`) and other espeak variants; hibari, a neural
+synthesiser, is never trained on: it is the unseen synthesiser of the benchmarks.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ TRAIN_VOICES: tuple[tuple[Voice, ...], ...] = (
     _FLITE_TRAIN[:1], _FLITE_TRAIN[1:2], _FLITE_TRAIN[2:], _FESTIVAL_TRAIN,
     _espeak(_TRAIN_VARIANTS, _ACCENTS), _espeak(_TRAIN_VARIANTS[::-1], _ACCENTS),
 )  # fmt: skip
-"""Groups; a clip draws a group, then a voice of it, so that the recorded voices speak two thirds of the time."""
+"""Groups take turns and a clip draws a voice of its group: recorded voices speak two thirds of the clips."""
 
 HELD_OUT_VOICES: tuple[tuple[Voice, ...], ...] = (
     (Voice("flite", "slt"),),
