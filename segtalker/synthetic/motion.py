@@ -154,7 +154,9 @@ def _mouth(
 
 def _jittered(phones: Sequence[Phone], spread_s: float, rng: np.random.Generator) -> list[Phone]:
     """Move every border by N(0, spread) seconds, at most a third of the shorter phone beside it."""
-    borders = np.array([phone.start_s for phone in phones] + [phones[-1].end_s])
+    if not phones:
+        return []
+    borders = np.array([phone.start_s for phone in phones] + [phones[-1].end_s], np.float64)
     room = np.diff(borders) / 3
     limit = np.minimum(room[1:], room[:-1])
     borders[1:-1] += np.clip(rng.normal(0.0, spread_s, len(limit)), -limit, limit)
