@@ -17,15 +17,20 @@ os.environ.update(
     RAY_DATA_PARQUET_FOOTER_NUM_ACTORS="1",
     RAY_TRAIN_HEALTH_CHECK_INTERVAL_S="0.1",
     RAY_TRAIN_METRICS_ENABLED="0",
-    RAY_raylet_start_wait_time_s="120",  # a busy machine starts slowly
 )
 
 
 @contextmanager
 def local_cluster(num_cpus: int = 8) -> Iterator[None]:
-    """A cluster of `num_cpus` logical CPUs, whatever the machine has, gone at the end."""
+    """A cluster of `num_cpus` logical CPUs, whatever the machine has, gone at the end of its first user.
+
+    Who asks while it runs shares it: a test session has one cluster.
+    """
     import ray
 
+    if ray.is_initialized():
+        yield
+        return
     ray.init(
         address="local",
         num_cpus=num_cpus,
