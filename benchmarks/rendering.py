@@ -3,8 +3,8 @@
 psnr: held-out synthetic identities; codes of one frame, map of another, scored inside the face.
 psnr_adapted, real_psnr_adapted: fitted on the first 60 % of a clip, scored on its last 40 %, inside the face
 of synthetic clips and on the lower face of the real one. Only the map of a scored frame is used: its pixels
-are in neither adaptation nor detail transfer. Detail comes from the fitted frame with the nearest map, at least
-15 frames away; "paste the source frame" is that frame as it is.
+are in neither adaptation nor detail transfer. Detail comes from the fitted frame with the nearest map, at
+least 15 frames away; "paste the source frame" is that frame as it is.
 outside_max_abs_diff: largest change of a frame outside the pasted area. seam: what pasting adds to the steps
 between neighbours along the edge of that area, levels of 255.
 

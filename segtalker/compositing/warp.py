@@ -274,7 +274,7 @@ def _piecewise(rows: Rows, knots: _Knots) -> Rows:
 
 
 def _sideways(source: FaceCurves, new: FaceCurves, unit: Rows, rows: Rows) -> Rows:
-    """Columns [H, W] to add: corners meet corners at the rows of the mouth, elsewhere edges of the face meet."""
+    """Columns [H, W] to add: corners of the mouth meet at its rows, edges of the face elsewhere."""
     position, outside = _mouth_columns(new, unit)
     left, right = source.corners
     shift = left + position * (right - left) - (new.corners[0] + position * (new.corners[1] - new.corners[0]))
