@@ -26,6 +26,7 @@ from segtalker.training.adapt import Adapted
 from segtalker.types import FaceTrack, Frame, Image, RegionMap
 from segtalker.workspace import write_atomically
 
+_APART = 5  # frames between two of the widest open mouths
 _YAW_PER_OPENING = 60.0  # a mouth as open as it is wide counts like a head turned by this many degrees
 
 
@@ -162,8 +163,11 @@ def style_frames(track: FaceTrack, usable: NDArray[np.bool_], count: int) -> lis
         good = np.flatnonzero(usable)
     spread = max(1, count - count // 4)
     chosen = set(good[np.linspace(0, len(good) - 1, min(spread, len(good))).round().astype(int)].tolist())
-    widest = good[np.argsort(-mouth_opening(track.landmarks[good]), kind="stable")]
-    chosen.update(widest[: count // 4].tolist())
+    wide: list[int] = []
+    for offset in good[np.argsort(-mouth_opening(track.landmarks[good]), kind="stable")].tolist():
+        if len(wide) < count // 4 and all(abs(offset - other) >= _APART for other in wide):
+            wide.append(offset)
+    chosen.update(wide)
     return [track.start + offset for offset in sorted(chosen)]
 
 

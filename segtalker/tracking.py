@@ -1,6 +1,6 @@
 """Face tracks of a clip of any length: found in blocks, joined without a seam, kept on disk.
 
-A track of ten hours holds gigabytes of landmarks. Blocks of a few minutes are tracked with a margin on
+A track of ten hours holds gigabytes of landmarks. Blocks of a minute are tracked with a margin on
 either side, so that smoothing and gaps do not notice the borders; where a face crosses a border, its two
 versions (they differ by the noise of the mesh) are cross-faded. Arrays grow in files and are mapped, not
 loaded, by whoever reads them.
@@ -25,7 +25,7 @@ from segtalker.source import FrameSource
 from segtalker.types import FaceTrack
 from segtalker.workspace import write_atomically
 
-BLOCK = 3000
+BLOCK = 1500
 """Frames of a block."""
 MARGIN = 50
 """Frames of its margin: more than a gap that is bridged and than the smoothing reaches."""
