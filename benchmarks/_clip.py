@@ -64,21 +64,8 @@ def smoke_config(folder: Path) -> DubConfig:
     smoke = Path(__file__).parents[1] / "configs" / "smoke"
     tsg = parse_config(TSGConfig, load_yaml(smoke / "tsg.yaml")["model"])
     sgi = parse_config(SGIConfig, load_yaml(smoke / "sgi.yaml")["model"])
-    return _with_weights(TSG(tsg), tsg, SGI(sgi), sgi, folder)
-
-
-def random_mini_config(folder: Path) -> DubConfig:
-    """A dub with random networks of the shipped sizes: the price of the real ones."""
-    torch.manual_seed(0)
-    tsg, sgi = TSGConfig.mini(), SGIConfig.mini()
-    return _with_weights(TSG(tsg), tsg, SGI(sgi), sgi, folder)
-
-
-def _with_weights(
-    tsg: TSG, tsg_config: TSGConfig, sgi: SGI, sgi_config: SGIConfig, folder: Path
-) -> DubConfig:
     paths = [
-        save_weights(tsg, tsg_config, folder / "tsg.safetensors"),
-        save_weights(sgi, sgi_config, folder / "sgi.safetensors"),
+        save_weights(TSG(tsg), tsg, folder / "tsg.safetensors"),
+        save_weights(SGI(sgi), sgi, folder / "sgi.safetensors"),
     ]
     return DubConfig(tsg=NetworkConfig(weights=str(paths[0])), sgi=NetworkConfig(weights=str(paths[1])))
