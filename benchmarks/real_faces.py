@@ -26,12 +26,15 @@ from numpy.typing import NDArray
 
 from benchmarks._report import log, main, table
 from segtalker.audio.source import ArraySource
-from segtalker.extract import cut_face, find_tracks
+from segtalker.extract import FaceReader
 from segtalker.faces.detect import FacesConfig, load_backend
-from segtalker.faces.track import TrackConfig
+from segtalker.faces.track import TrackConfig, track_faces
+from segtalker.media.read import probe
 from segtalker.metrics.opening import closure_rate, mouth_area, open_vs_closed_auc, silence_ratio
 from segtalker.metrics.segmentation import map_jitter
+from segtalker.models.tsg import TSG
 from segtalker.parsing.parse import load_parser
+from segtalker.progress import StageClock
 from segtalker.source import VideoSource
 from segtalker.stages import Compute, Talker, weights_path
 from segtalker.synthetic.engines import Delivery
@@ -62,14 +65,15 @@ def portraits(folder: Path) -> Iterator[Path]:
 
 def parsed_maps(path: Path) -> NDArray[np.uint8]:
     """Region maps [T, SIZE, SIZE] of the largest face of a picture or clip."""
-    source = VideoSource(path)
-    backend = load_backend(FacesConfig())
-    track = max(find_tracks(source, backend, TrackConfig(), 640), key=lambda track: track.num_frames)
-    crops = [cut_face(frame, track, SIZE, backend) for frame in source.read(track.start, track.stop)]
-    parser = load_parser()
-    shown = crops[:: max(1, len(crops) // 8)]
-    colours = parser.fit([c.image for c in shown], [c.landmarks for c in shown], [c.matte for c in shown])
-    return np.stack([parser.parse(c.image, c.landmarks, c.matte, colours).region_map for c in crops])
+    source, backend = VideoSource(probe(path)), load_backend(FacesConfig())
+    frames = {frame.index: frame for frame in source.read()}
+    tracks = track_faces(iter(frames.values()), backend, TrackConfig())
+    track = max(tracks, key=lambda track: track.num_frames)
+    reader = FaceReader(backend, load_parser(), SIZE, StageClock())
+    indices = range(track.start, track.stop)
+    colours = reader.fit([reader.cut(frames[i], track) for i in indices[:: max(1, len(indices) // 8)]])
+    read = reader.read(track, colours, frames, indices)
+    return np.stack([read[i].parsed.region_map for i in indices])
 
 
 def sentences(count: int) -> list[Utterance]:
@@ -137,7 +141,9 @@ def run(quick: bool) -> dict[str, object]:
     import tempfile
 
     utterances = sentences(3 if quick else 12)
-    talker = Talker(load_weights(weights_path("mini", "tsg"), "tsg"), Compute(torch.device("cpu")))
+    tsg = load_weights(weights_path("mini", "tsg"), "tsg")
+    assert isinstance(tsg, TSG)
+    talker = Talker(tsg, Compute(torch.device("cpu")))
     rows = []
     with tempfile.TemporaryDirectory() as name:
         faces = list(portraits(Path(name)))

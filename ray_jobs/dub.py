@@ -41,7 +41,8 @@ def dub_manifest(manifest: Path, config: DubConfig, actors: int) -> list[dict[st
     read = ray.data.read_parquet if manifest.suffix == ".parquet" else ray.data.read_json
     clips = read(str(manifest)).repartition(target_num_rows_per_block=1)
     pool = ray.data.ActorPoolStrategy(size=actors)
-    return clips.map(Dubber, fn_constructor_args=(to_dict(config),), compute=pool, num_cpus=1).take_all()
+    dubbed = clips.map(Dubber, fn_constructor_args=(to_dict(config),), compute=pool, num_cpus=1)  # type: ignore[arg-type]
+    return dubbed.take_all()
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ class ProgressBar:
         self._stage = ""
 
     def __call__(self, event: Progress) -> None:
+        """Show how far a stage is."""
         if self._quiet:
             return
         if event.stage != self._stage:
@@ -95,6 +96,7 @@ class StageClock:
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
+        """Charge the time inside the block to `stage`, and not to the stage around it."""
         self._charge()
         self._running.append(stage)
         try:

@@ -54,4 +54,4 @@ class Dubber:
 
 def build(args: BuildArguments) -> serve.Application:
     """The application, for `serve run` and for YAML files."""
-    return Dubber.bind(args.config)
+    return Dubber.bind(args.config)  # type: ignore[attr-defined]  # the decorators turn it into a Deployment
