@@ -7,7 +7,6 @@ passes through are the decoded source, untouched.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,7 +186,6 @@ def render_segments(
                 if panels:
                     write_segment(panels, panels_path(path), plan.frame_rate, cfg)
                 unfinished.rename(path)  # last, so that a segment that is there has its panels
-            gc.collect()  # decoders are freed by the collector alone; their threads would pile up
         on_frames(chunk.stop)
     return segments, reused
 

@@ -5,6 +5,7 @@ Both look the same to the rest of the pipeline: a length, exact times, and frame
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Protocol
@@ -43,7 +44,10 @@ class VideoSource:
 
     def read(self, start: int = 0, stop: int | None = None, max_side: int | None = None) -> Iterator[Frame]:
         """Frames `start`..`stop`, upright RGB."""
-        return read_frames(self.info.path, start, stop, max_side, self._note)
+        try:
+            yield from read_frames(self.info.path, start, stop, max_side, self._note)
+        finally:
+            gc.collect()  # only the collector frees a decoder; its threads and frames would pile up
 
     def _note(self, loss: str) -> None:
         if loss not in self.losses:

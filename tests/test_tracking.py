@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -96,3 +99,16 @@ def test_tracks_of_small_frames_are_in_pixels_of_the_large_ones(tmp_path):
 def test_a_profile_is_seen_in_the_yaw(tmp_path):
     path = talking_clip(tmp_path / "clip.mp4", 6, lambda i: talking_frame(i, colour=TURNED_SKIN))
     assert np.abs(tracks_of(path, tmp_path / "tracks")[0].yaw).min() > 60
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads the Linux way")
+def test_reading_again_and_again_leaves_no_decoder_behind(clip):
+    source = VideoSource(probe(clip))
+    for _ in range(3):
+        next(iter(source.read(5)))
+        list(source.read(140))
+    before = len(os.listdir("/proc/self/task"))
+    for _ in range(6):
+        next(iter(source.read(5)))
+        list(source.read(140))
+    assert len(os.listdir("/proc/self/task")) <= before
