@@ -51,6 +51,9 @@ def run(options: argparse.Namespace, quick: bool) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     rows = []
     for name, path in (("syncnet", options.syncnet), ("sync_expert", options.sync_expert)):
+        if name == "sync_expert" and not path.exists():
+            log(f"evaluation-only expert: not run, {path} does not exist")
+            continue
         net = load_weights(path, "syncnet")
         assert isinstance(net, SyncNet)
         prefix = "" if name == "syncnet" else "evaluation_expert_"
