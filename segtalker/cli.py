@@ -135,7 +135,9 @@ def _train(arguments: Arguments) -> int:
 
 
 def _synth_arguments(parser: Parser) -> None:
-    parser.add_argument("preset", choices=("speech", "faces", "clips"), help="what to make; see the README")
+    parser.add_argument(
+        "preset", choices=("speech", "voices", "faces", "clips"), help="what to make; see the README"
+    )
     parser.add_argument("out", type=Path, help="folder; what is already there is kept and not made again")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     _add_overrides(parser)

@@ -34,6 +34,12 @@ class AugmentConfig:
     """Share of samples that get a noise floor."""
     noise_db: tuple[float, float] = (-90.0, -45.0)
     """Level of the floor, dB as in the mel."""
+    hidden_bands: int = 5
+    """Of the 26 speech bands, hidden at most in a chunk of tokens (SpecAugment, arXiv 1904.08779)."""
+    hidden_tokens: int = 6
+    """Tokens in a row that are hidden at most."""
+    token_noise: float = 0.15
+    """Standard deviation of what is added to the tokens, which have 1."""
     map_shift: float = 0.03
     """Move of the maps, share of their side."""
     map_scale: float = 0.05
@@ -43,7 +49,17 @@ class AugmentConfig:
 
 
 NO_AUGMENT = AugmentConfig(
-    gain_db=0, tilt_db=0, eq_db=0, shift_bins=0, noise_share=0, map_shift=0, map_scale=0, flip_share=0
+    gain_db=0,
+    tilt_db=0,
+    eq_db=0,
+    shift_bins=0,
+    noise_share=0,
+    hidden_bands=0,
+    hidden_tokens=0,
+    token_noise=0,
+    map_shift=0,
+    map_scale=0,
+    flip_share=0,
 )
 
 
@@ -73,6 +89,18 @@ def augment_tokens(tokens: Floats, cfg: AugmentConfig, rng: np.random.Generator)
     normal = (bent - bent.mean(axis=1, keepdims=True)) / np.maximum(deviation, 1e-3)
     spoken = np.abs(tokens).max(axis=1, keepdims=True) > 1e-3  # padding and digital silence stay zero
     return np.where(spoken, normal, tokens).astype(np.float32)
+
+
+def corrupt_tokens(tokens: Floats, cfg: AugmentConfig, rng: np.random.Generator) -> Floats:
+    """Speech tokens [T, 104] with noise, a band and a stretch of time that are hidden."""
+    spoken = np.abs(tokens).max(axis=1, keepdims=True) > 1e-3
+    noise = cfg.token_noise * rng.standard_normal(tokens.shape).astype(np.float32)
+    bent = np.where(spoken, tokens + noise, tokens).reshape(len(tokens), 4, 26)
+    bands, steps = int(rng.integers(cfg.hidden_bands + 1)), int(rng.integers(cfg.hidden_tokens + 1))
+    low, first = int(rng.integers(26 - bands + 1)), int(rng.integers(max(1, len(tokens) - steps + 1)))
+    bent[:, :, low : low + bands] = 0.0
+    bent[first : first + steps] = 0.0
+    return bent.reshape(tokens.shape)
 
 
 def jitter_maps(maps: NDArray[np.uint8], cfg: AugmentConfig, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -8,10 +8,25 @@ from numpy.typing import NDArray
 from segtalker.data.shards import FPS, Row
 from segtalker.metrics.opening import SILENCE, in_phones
 
+PHONE_NAMES = (
+    "sil", "aa", "ae", "ah", "ao", "aw", "ay", "b", "ch", "d", "dh", "eh", "er", "ey", "f", "g", "hh", "ih",
+    "iy", "jh", "k", "l", "m", "n", "ng", "ow", "oy", "p", "r", "s", "sh", "t", "th", "uh", "uw", "v", "w",
+    "y", "z", "zh",
+)  # fmt: skip
+"""ARPAbet without stress, and silence; the order of the speech encoder's logits."""
+
 
 def frame_times(row: Row) -> NDArray[np.float64]:
     """[T] seconds."""
     return np.arange(row.num_frames) / FPS
+
+
+def phone_labels(row: Row) -> NDArray[np.int64]:
+    """[T] place in `PHONE_NAMES` of the phone at each frame's time."""
+    starts = np.array([phone.start_s for phone in row.phones]) - 1e-6
+    labels = np.array([PHONE_NAMES.index(phone.label) for phone in row.phones], np.int64)
+    place = np.searchsorted(starts, frame_times(row), side="right") - 1
+    return labels[np.clip(place, 0, len(labels) - 1)]
 
 
 def spoken_frames(row: Row) -> NDArray[np.bool_]:

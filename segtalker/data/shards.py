@@ -30,7 +30,7 @@ INDEX_NAME = "index.jsonl"
 SHARD_BYTES = 64 << 20
 
 FIELDS: Mapping[str, tuple[type[np.generic], int, bool]] = {
-    "maps": (np.uint8, 3, True),
+    "maps": (np.uint8, 3, False),
     "mel": (np.float16, 2, True),
     "tokens": (np.float16, 2, True),
     "crops": (np.uint8, 4, False),
@@ -38,8 +38,13 @@ FIELDS: Mapping[str, tuple[type[np.generic], int, bool]] = {
     "landmarks": (np.float16, 3, False),
     "opening": (np.float32, 1, False),
     "energy": (np.float32, 1, False),
+    "mouth": (np.float16, 2, False),
 }
 """Field -> (type on disk, dimensions, required). Shapes are those of `Sample`."""
+MOUTH = ("opening", "width", "protrusion", "press")
+"""Columns of the field `mouth`."""
+_AUDIO = ("mel", "tokens")
+"""Fields with a row count of their own; all others have a row a frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +53,6 @@ class Sample:
 
     key: str
     """Unique in its corpus; no slash."""
-    maps: NDArray[np.uint8]
-    """[T, S, S] region maps of the aligned crop."""
     mel: NDArray[np.floating[Any]]
     """[M, 80] mel spectrogram, 80 steps a second, step 0 at time 0."""
     tokens: NDArray[np.floating[Any]]
@@ -61,6 +64,8 @@ class Sample:
     split: str
     """`train`, `val`, `test`, ... ; splits never share an identity."""
     phones: Sequence[Phone] = ()
+    maps: NDArray[np.uint8] | None = None
+    """[T, S, S] region maps of the aligned crop; absent where only the speech is prepared."""
     crops: NDArray[np.uint8] | None = None
     """[T, S, S, 3] RGB."""
     raw: NDArray[np.uint8] | None = None
@@ -71,6 +76,8 @@ class Sample:
     """[T] true inner-mouth opening, in any one unit."""
     energy: NDArray[np.float32] | None = None
     """[T] loudness of the speech around each frame."""
+    mouth: NDArray[np.floating[Any]] | None = None
+    """[T, 4] what the mouth does (`MOUTH`), the same scale for all people."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Where it came from: JSON values."""
 
@@ -83,7 +90,7 @@ class Row:
     shard: Path
     num_frames: int
     size: int
-    """Side of the maps, pixels."""
+    """Side of the maps, pixels; 0 without maps."""
     identity: str
     voice: str
     engine: str
@@ -120,8 +127,8 @@ class ShardWriter:
         self._rows[sample.key] = {
             "key": sample.key,
             "shard": _shard_name(self._num_shards),
-            "num_frames": len(sample.maps),
-            "size": int(sample.maps.shape[1]),
+            "num_frames": _num_frames(sample),
+            "size": 0 if sample.maps is None else int(sample.maps.shape[1]),
             "fps": FPS,
             "identity": sample.identity,
             "voice": sample.voice,
@@ -283,13 +290,21 @@ def _checked_arrays(sample: Sample) -> dict[str, NDArray[Any]]:
         if value is None or value.ndim != ndim or len(value) == 0:
             shape = None if value is None else value.shape
             raise DataError(f"clip '{sample.key}': '{name}' needs {ndim} dimensions, found {shape}.")
-        per_frame = name not in ("mel", "tokens")
-        if per_frame and len(value) != len(sample.maps):
+        if name not in _AUDIO and len(value) != _num_frames(sample):
             raise DataError(
-                f"clip '{sample.key}': '{name}' has {len(value)} frames, the maps have {len(sample.maps)}."
+                f"clip '{sample.key}': '{name}' has {len(value)} frames, the clip has {_num_frames(sample)}."
             )
         arrays[name] = np.ascontiguousarray(value, dtype=kind)
     return arrays
+
+
+def _num_frames(sample: Sample) -> int:
+    """Frames of the first field that has a row a frame; maps come first."""
+    for name in FIELDS:
+        value = None if name in _AUDIO else getattr(sample, name)
+        if value is not None:
+            return len(value)
+    raise DataError(f"clip '{sample.key}': holds nothing that has frames.")
 
 
 def _shard_name(number: int) -> str:

@@ -46,9 +46,7 @@ class TSGConfig:
     mel_residuals: tuple[int, ...] = (2, 2, 2, 1)
     speech_dim: int = 256
     """Width of the fused speech embedding."""
-    context: AVHubertConfig = field(
-        default_factory=lambda: AVHubertConfig(dim=128, ffn_dim=512, layers=2, heads=4, pos_kernel=32)
-    )
+    context: AVHubertConfig = field(default_factory=AVHubertConfig.mini)
     modulate: bool = True
     """Modulate every decoder block by speech and face."""
     decode: Literal["full", "lower_half"] = "lower_half"

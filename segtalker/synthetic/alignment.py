@@ -1,7 +1,7 @@
-"""hibari speech with phone times: forced alignment of its own phone string with pocketsphinx.
+"""Neural speech with phone times: forced alignment of its own phone string with pocketsphinx.
 
-Both are pip packages (Apache-2.0, BSD). The words are aligned with the very phones that the synthesiser was
-given, so that no pronunciation has to be guessed.
+pocketsphinx (BSD) and hibari (Apache-2.0) are pip packages. The words are aligned with the very phones that
+the synthesiser was given, so that no pronunciation has to be guessed.
 """
 
 from __future__ import annotations
@@ -26,9 +26,15 @@ def speak_aligned(name: str, text: str, speed: float, seed: int) -> Spoken:
     voice = _hibari(name)
     words = [word for part in voice.phonemize(text) for word in part.split()]
     samples = np.asarray(voice(text, speed=speed, seed=seed), np.float32)
-    samples = resample_poly(samples, 2, 3).astype(np.float32)  # 24 kHz -> 16 kHz
+    return align_spoken(samples, 24000, words)
+
+
+def align_spoken(samples: NDArray[np.float32], rate: int, words: list[str]) -> Spoken:
+    """16 kHz speech with phone times, of `samples` [N] that say `words` (IPA)."""
+    divisor = int(np.gcd(rate, _RATE))
+    resampled = resample_poly(samples, _RATE // divisor, rate // divisor).astype(np.float32)
     spoken = [phones for word in words if (phones := from_ipa(word))]
-    return Spoken(samples, _RATE, align(samples, spoken))
+    return Spoken(resampled, _RATE, align(resampled, spoken))
 
 
 def align(samples: NDArray[np.float32], words: list[list[str]]) -> tuple[Phone, ...]:

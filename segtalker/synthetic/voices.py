@@ -1,6 +1,7 @@
 """The voices of the corpus and which of them a training may hear.
 
-Training hears three flite voices, festival's diphone voice and espeak-ng in several accents and variants.
+Training hears three flite voices, festival's diphone voice, piper's neural voice and espeak-ng in several
+accents and variants.
 Kept out are another flite and festival speaker (`slt`) and other espeak variants; hibari, a neural
 synthesiser, is never trained on: it is the unseen synthesiser of the benchmarks.
 """
@@ -15,7 +16,7 @@ class Voice:
     """A speaker of one synthesiser."""
 
     engine: str
-    """`flite`, `festival`, `espeak` or `hibari`."""
+    """`flite`, `festival`, `espeak`, `piper` or `hibari`."""
     name: str
     """What the engine calls it."""
 
@@ -34,6 +35,7 @@ _HELD_OUT_VARIANTS = ("m2", "m4", "f2", "f4", "Alicia", "edward", "john", "rob",
 
 _FLITE_TRAIN = tuple(Voice("flite", name) for name in ("kal16", "awb", "rms"))
 _FESTIVAL_TRAIN = (Voice("festival", "kal_diphone"),)
+_PIPER_TRAIN = (Voice("piper", "joe"),)
 
 
 def _espeak(variants: tuple[str, ...], accents: tuple[str, ...]) -> tuple[Voice, ...]:
@@ -41,10 +43,10 @@ def _espeak(variants: tuple[str, ...], accents: tuple[str, ...]) -> tuple[Voice,
 
 
 TRAIN_VOICES: tuple[tuple[Voice, ...], ...] = (
-    _FLITE_TRAIN[:1], _FLITE_TRAIN[1:2], _FLITE_TRAIN[2:], _FESTIVAL_TRAIN,
+    _FLITE_TRAIN[:1], _FLITE_TRAIN[1:2], _FLITE_TRAIN[2:], _FESTIVAL_TRAIN, _PIPER_TRAIN,
     _espeak(_TRAIN_VARIANTS, _ACCENTS), _espeak(_TRAIN_VARIANTS[::-1], _ACCENTS),
 )  # fmt: skip
-"""Groups take turns and a clip draws a voice of its group: recorded voices speak two thirds of the clips."""
+"""Groups take turns and a clip draws a voice of its group: recorded voices speak five of seven clips."""
 
 HELD_OUT_VOICES: tuple[tuple[Voice, ...], ...] = (
     (Voice("flite", "slt"),),

@@ -34,6 +34,7 @@ from segtalker.training.loop import (
 from segtalker.training.state import TrainState, load_state, save_state
 
 TASKS: dict[str, tuple[str, str, str]] = {
+    "speech": ("segtalker.training.speech_step", "SpeechTask", "SpeechTrainConfig"),
     "syncnet": ("segtalker.training.syncnet_step", "SyncNetTask", "SyncNetTrainConfig"),
     "tsg": ("segtalker.training.tsg_step", "TSGTask", "TSGTrainConfig"),
     "sgi": ("segtalker.training.sgi_step", "SGITask", "SGITrainConfig"),

@@ -17,10 +17,12 @@ from torch import Tensor, nn
 
 from segtalker.data.dataset import ClipsConfig, TSGBatches, TSGDataConfig
 from segtalker.data.phones import frame_times
+from segtalker.errors import ConfigError
 from segtalker.losses.reconstruction import area_weights, weighted_cross_entropy
 from segtalker.losses.sync import sync_loss
 from segtalker.metrics.opening import closure_ratio, correlation, mouth_area, silence_ratio
 from segtalker.metrics.segmentation import confusion, lower_half, mean_iou
+from segtalker.models.speech_encoder import SpeechEncoder
 from segtalker.models.syncnet import SyncNet
 from segtalker.models.tsg import TSG, TSGConfig
 from segtalker.regions import NUM_REGIONS, colourize
@@ -60,6 +62,10 @@ class TSGTrainConfig:
     loss: TSGLossConfig = field(default_factory=TSGLossConfig)
     optimizer: OptimConfig = field(default_factory=OptimConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    speech: Path | None = None
+    """Weights of a trained speech encoder to listen with; without it the context encoder starts at random."""
+    tune_speech: bool = False
+    """Train the given speech encoder further; else it stays as it is."""
     syncnet: Path | None = None
     """Weights of the frozen SyncNet; without it the sync loss is off."""
     sync_from: int = 0
@@ -81,6 +87,8 @@ class TSGTask:
         areas = torch.from_numpy(self._train.region_areas())
         self._weights = area_weights(areas, cfg.loss.area_power, cfg.loss.max_class_weight)
         self._expert: SyncNet | None = None
+        if cfg.speech is None:
+            self.notes.append("context encoder starts at random: no speech encoder is given (key `speech`).")
         if cfg.loss.sync_weight and cfg.syncnet is None:
             self.notes.append("sync loss is off: no SyncNet weights are given (key `syncnet`).")
         elif cfg.loss.sync_weight and cfg.data.frames != 5:
@@ -91,6 +99,8 @@ class TSGTask:
         cfg = self.cfg
         state = TrainState(self._train.sampler, context.device, cfg.run.channels_last)
         net = seeded(lambda: TalkingNet(TSG(cfg.model)), cfg.run.seed)
+        if cfg.speech is not None:
+            self._take_over(net.tsg, cfg.speech)
         state.add("tsg", net, cfg.optimizer, cfg.run.max_steps, wrap=context.wrap)
         if cfg.syncnet is not None and cfg.loss.sync_weight and cfg.data.frames == 5:
             expert = load_weights(cfg.syncnet, "syncnet", context.device)
@@ -155,6 +165,18 @@ class TSGTask:
         assert isinstance(net, TalkingNet)
         info = {"steps": state.step, "seed": self.cfg.run.seed, "figures": dict(figures)}
         return save_weights(net.tsg, self.cfg.model, folder / "tsg.safetensors", info)
+
+    def _take_over(self, tsg: TSG, path: Path) -> None:
+        """Give `tsg` the trained context encoder in `path`."""
+        encoder = load_weights(path, "speech")
+        assert isinstance(encoder, SpeechEncoder)
+        if encoder.cfg.context != tsg.cfg.context:
+            raise ConfigError(
+                f"speech: {path} is a context encoder of another size than model.context. Copy its "
+                "model.context into this configuration."
+            )
+        tsg.context_encoder.load_state_dict(encoder.context.state_dict())
+        tsg.context_encoder.requires_grad_(self.cfg.tune_speech)
 
     def _losses(self, net: nn.Module, batch: Batch, with_sync: bool) -> dict[str, Tensor]:
         """Losses of one part of a batch; see `TSGBatches` for its fields."""

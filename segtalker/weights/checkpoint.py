@@ -22,6 +22,7 @@ from segtalker.config import parse_config, to_dict
 from segtalker.errors import ConfigError, WeightsError
 
 NETWORKS: dict[str, tuple[str, str, str]] = {
+    "speech": ("segtalker.models.speech_encoder", "SpeechEncoder", "SpeechEncoderConfig"),
     "tsg": ("segtalker.models.tsg", "TSG", "TSGConfig"),
     "syncnet": ("segtalker.models.syncnet", "SyncNet", "SyncNetConfig"),
     "sgi": ("segtalker.models.sgi", "SGI", "SGIConfig"),

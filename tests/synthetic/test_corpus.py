@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from segtalker.config import config_hash
-from segtalker.data.shards import ShardReader
+from segtalker.data.phones import frame_times
+from segtalker.data.shards import MOUTH, ShardReader
 from segtalker.errors import ConfigError, DataError
 from segtalker.media.read import probe, read_frames
+from segtalker.metrics.opening import in_phones
 from segtalker.synthetic.corpus import demo_clip, make_corpus, run_synth
 from segtalker.synthetic.plan import SPLITS, SynthConfig, plan_corpus, plan_parts, preset_config
 from segtalker.synthetic.samples import varied_frames
@@ -104,3 +106,16 @@ def test_a_demo_clip_is_a_video_with_sound_and_true_labels(tmp_path):
     x, y = landmarks[0, 151].astype(int)  # the forehead differs from the corner behind it
     assert np.abs(frames[0][y, x].astype(int) - frames[0][1, 1]).max() > 10
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.json", "clip.mp4"]
+
+
+def test_the_voices_preset_holds_what_is_heard_and_what_the_mouth_does(tmp_path):
+    overrides = ["held_out_minutes=0.05", "splits=[unseen_synthesiser]", "speech.min_s=2", "speech.max_s=3"]
+    run_synth("voices", tmp_path, overrides, quiet=True)
+    reader = ShardReader(tmp_path)
+    row = reader.rows[0]
+    assert set(row.fields) == {"mel", "tokens", "energy", "mouth"} and row.size == 0
+    mouth = reader.read(0, "mouth").astype(np.float32)
+    assert mouth.shape == (row.num_frames, len(MOUTH)) and 0.2 < mouth[:, 0].max() < 1.5
+    closed = in_phones(frame_times(row), row.phones, {"p", "b", "m"})
+    silent = in_phones(frame_times(row), row.phones, {"sil"}, 0.1)
+    assert mouth[silent, 0].mean() < 0.1 and mouth[closed, 3].mean() > 0.5 > mouth[~closed, 3].mean()

@@ -47,6 +47,7 @@ def tiny_clip(number: int, frames: int, size: int, split: str) -> Sample:
         engine="blobs",
         split=split,
         opening=opening,
+        mouth=np.stack([opening, 0 * opening, 0 * opening, (phase >= 4) & (phase < 6)], axis=1),
         energy=mel.mean(axis=1)[np.minimum(np.arange(frames) * 16 // 5, steps - 1)],
         phones=phones,
     )

@@ -33,6 +33,11 @@ class AVHubertConfig:
             raise ValueError(f"dim {self.dim} must be a multiple of heads and of pos_groups")
 
     @classmethod
+    def mini(cls) -> AVHubertConfig:
+        """The size that is trained on the synthetic corpus and shipped: 2.0 M parameters."""
+        return cls(dim=192, ffn_dim=768, layers=4, heads=4, pos_kernel=32)
+
+    @classmethod
     def base(cls) -> AVHubertConfig:
         """Published base size: 91,039,488 parameters."""
         return cls()

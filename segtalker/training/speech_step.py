@@ -1,0 +1,111 @@
+"""One optimization step of the speech context encoder: which phone sounds, and what the mouth does then.
+
+It stands in for AV-HuBERT's pretraining at the mini size. Without it TSG would have to learn to hear from
+the few frames whose maps it can afford to draw, and would know no voice but those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from segtalker.data.dataset import ClipsConfig
+from segtalker.data.dataset_speech import IGNORED, SpeechBatches, SpeechDataConfig
+from segtalker.metrics.opening import correlation
+from segtalker.models.speech_encoder import SpeechEncoder, SpeechEncoderConfig
+from segtalker.training.loop import Batch, Metrics, RunConfig, TrainContext, autocast, seeded
+from segtalker.training.state import OptimConfig, TrainState
+from segtalker.weights.checkpoint import save_weights
+
+_OPENING = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechTrainConfig:
+    """What `segtalker train speech` reads."""
+
+    clips: ClipsConfig
+    model: SpeechEncoderConfig = field(default_factory=SpeechEncoderConfig)
+    data: SpeechDataConfig = field(default_factory=SpeechDataConfig)
+    phone_weight: float = 0.3
+    """Of the cross-entropy of the phones."""
+    mouth_weight: float = 4.0
+    """Of the mean squared error of the mouth."""
+    optimizer: OptimConfig = field(default_factory=OptimConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    val_batches: int = 4
+
+
+class SpeechTask:
+    """Trains the speech encoder; see `training/loop.py` for what each method is for."""
+
+    def __init__(self, cfg: SpeechTrainConfig) -> None:
+        self.cfg = cfg
+        self.notes: list[str] = []
+        self._train = SpeechBatches(cfg.clips, cfg.data, cfg.run.seed)
+        self._val = SpeechBatches(cfg.clips, cfg.data, seed=0, train=False)
+
+    def build(self, context: TrainContext) -> TrainState:
+        """The network with its optimizer."""
+        cfg = self.cfg
+        state = TrainState(self._train.sampler, context.device)
+        net = seeded(lambda: SpeechEncoder(cfg.model), cfg.run.seed)
+        state.add("speech", net, cfg.optimizer, cfg.run.max_steps, wrap=context.wrap)
+        return state
+
+    def batches(self) -> SpeechBatches:
+        """Training batches by step."""
+        return self._train
+
+    def step(self, state: TrainState, batch: Batch) -> Metrics:
+        """Cross-entropy of the phones and squared error of the mouth, at every token that is no padding."""
+        with autocast(state.device, self.cfg.run.precision):
+            phones, mouth = state.nets["speech"](batch["tokens"], batch["padding"])
+        phone_loss = F.cross_entropy(phones.float().flatten(0, 1), batch["phones"].flatten(), ignore_index=-1)
+        mouth_loss = F.mse_loss(mouth.float()[~batch["padding"]], batch["mouth"][~batch["padding"]])
+        loss = self.cfg.phone_weight * phone_loss + self.cfg.mouth_weight * mouth_loss
+        loss.backward()
+        figures = {"loss": loss, "phones": phone_loss, "mouth": mouth_loss}
+        norm = float(state.apply("speech"))
+        shown = {name: float(value.detach()) for name, value in figures.items()}
+        return {**shown, "grad_norm": norm, "lr": state.learning_rate("speech")}
+
+    @torch.no_grad()
+    def validate(self, state: TrainState) -> Metrics:
+        """Share of tokens whose phone is right, and correlation of the opening within 3 s, held-out clips."""
+        net = state.averaged("speech")
+        right: list[Tensor] = []
+        correlations = []
+        for number in range(self.cfg.val_batches):
+            batch = {name: value.to(state.device) for name, value in self._val.batch(number).items()}
+            phones, mouth = net(batch["tokens"], batch["padding"])
+            known = batch["phones"] != IGNORED
+            right.append((phones.argmax(dim=-1) == batch["phones"])[known].float())
+            for i, heard in enumerate(known):
+                drawn, truth = (m[i, heard, _OPENING].cpu().numpy() for m in (mouth, batch["mouth"]))
+                correlations.append(correlation(drawn, truth))
+        return {
+            "val_phone_accuracy": float(torch.cat(right).mean()),
+            "val_correlation": float(np.mean(correlations)),
+        }
+
+    def picture(self, state: TrainState) -> NDArray[np.uint8] | None:
+        """There is nothing to see."""
+        return None
+
+    def alert(self, step: int, metrics: Mapping[str, float]) -> str | None:
+        """Nothing is known to go wrong quietly."""
+        return None
+
+    def save(self, state: TrainState, folder: Path, figures: Mapping[str, float]) -> Path:
+        """Slim weights of the averaged network."""
+        info = {"steps": state.step, "seed": self.cfg.run.seed, "figures": dict(figures)}
+        net = state.averaged("speech")
+        return save_weights(net, self.cfg.model, folder / "speech.safetensors", info)
