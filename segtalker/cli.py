@@ -16,6 +16,9 @@ from segtalker.errors import SegTalkerError
 Parser = argparse.ArgumentParser
 Arguments = argparse.Namespace
 
+TRAININGS = ("speech", "syncnet", "tsg", "sgi", "parsing_unet", "identity")
+"""What `segtalker train` trains, in the order in which networks need each other."""
+
 
 @dataclass(frozen=True)
 class Command:
@@ -115,7 +118,7 @@ def _dub(arguments: Arguments) -> int:
 
 
 def _train_arguments(parser: Parser) -> None:
-    parser.add_argument("network", choices=("syncnet", "tsg", "sgi", "parsing_unet"), help="what to train")
+    parser.add_argument("network", choices=TRAININGS, help="what to train")
     parser.add_argument("config", type=Path, help="YAML file, as in configs/mini/tsg.yaml")
     parser.add_argument(
         "--out", type=Path, help="run folder (default: runs/NETWORK-CONFIGHASH); resumes if it exists"

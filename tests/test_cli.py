@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from segtalker import cli
-from segtalker.cli import COMMANDS, build_parser, main
+from segtalker.cli import COMMANDS, TRAININGS, build_parser, main
 from segtalker.errors import FaceNotFound
+from segtalker.training.run import TASKS
 
 
 @pytest.mark.parametrize("verb", sorted(COMMANDS))
@@ -64,3 +65,7 @@ def test_a_missing_input_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert code != 0
     error = capsys.readouterr().err
     assert "none.mp4" in error and error.count("\n") == 1
+
+
+def test_every_training_can_be_started() -> None:
+    assert set(TRAININGS) == set(TASKS)
