@@ -140,14 +140,14 @@ def face_warp(
 ) -> FaceWarp:
     """The warp from a source with raw map [S, S] to the region map `new_map` [S, S], `size` pixels a side.
 
-    other_pose: the new map is of another frame, where the head may have turned; its nose and the edges of its
-    face are followed too. Otherwise nothing moves above the nose, nor beside or below the face.
+    other_pose: the new map is of another frame, where the head may have turned; the edges of its face and the
+    middle of its nose are followed too. Otherwise nothing moves above the nose, nor beside or below the face.
     """
     share = upper_lip_share(source_raw)
     source = measure_curves(merge_raw(source_raw), share)
     new = measure_curves(new_map, share)
-    if not other_pose:
-        source = replace(source, pose=new.pose, nose=new.nose)
+    # A map tells the nose's row to a pixel only, and the whole face hangs on it: alignment knows better.
+    source = replace(source, nose=new.nose, pose=source.pose if other_pose else new.pose)
     return warp_between(source, new, _neck_length(source_raw, source.chin), size)
 
 
@@ -157,8 +157,7 @@ def warp_between(source: FaceCurves, new: FaceCurves, neck: Rows, size: int) -> 
     map_x = np.repeat(unit[None], size, 0)
     map_y = np.repeat(unit[:, None], size, 1)
     trust = np.ones((size, size), np.float32)
-    same_pose = source.pose == new.pose and source.nose == new.nose
-    start = int(new.nose * size) if same_pose else 0  # two maps of one frame differ only below the nose
+    start = int(new.nose * size) if source.pose == new.pose else 0  # one frame: only below the nose
     if source.corners[0] < source.corners[1] and new.corners[0] < new.corners[1]:
         knots = _knots(source, new, neck, unit)
         rows = unit[start:, None]
@@ -192,7 +191,6 @@ def _knots(source: FaceCurves, new: FaceCurves, neck: Rows, unit: Rows) -> _Knot
     known = np.minimum(new_rows[2] - new_rows[1], source_rows[2] - source_rows[1])
     below, below_source = _under_the_chin(chin, chin_source, np.interp(unit, unit_of(source), neck))
     top = np.minimum(new.nose, new_rows[0] - 0.004)
-    top_source = np.minimum(source.nose, source_rows[0] - 0.004) if source.nose != new.nose else top
     mouth_end = source_rows[1] + known
     # Closed lips begin half a map pixel inside the source's, or a line of teeth would stay between them.
     pixel = 1 / len(source.chin)
@@ -204,7 +202,7 @@ def _knots(source: FaceCurves, new: FaceCurves, neck: Rows, unit: Rows) -> _Knot
         below,
     ]  # fmt: skip
     knots_source = [
-        top_source, source_rows[0], source_rows[1], mouth_end, mouth_end, source_rows[2], source_rows[3],
+        top, source_rows[0], source_rows[1], mouth_end, mouth_end, source_rows[2], source_rows[3],
         chin_source, below_source, below,
     ]  # fmt: skip
     return _Knots(np.stack(knots_new).astype(np.float32), np.stack(knots_source).astype(np.float32))
