@@ -26,7 +26,7 @@ from segtalker.regions import Region, colourize
 from segtalker.training.loop import Batch, Metrics, RunConfig, TrainContext, autocast, seeded, split_batch
 from segtalker.training.sgi_losses import LossNetworksConfig, SGILossConfig, SGILosses
 from segtalker.training.state import OptimConfig, TrainState
-from segtalker.weights.checkpoint import load_weights, save_weights
+from segtalker.weights.checkpoint import fill_weights, save_weights
 
 _WON_LOSS = 0.02
 
@@ -153,7 +153,7 @@ class SGITask:
     def _new_sgi(self) -> SGI:
         net = SGI(self.cfg.model)
         if self.cfg.start_from is not None:
-            net.load_state_dict(load_weights(self.cfg.start_from, "sgi").state_dict())
+            fill_weights(net, self.cfg.start_from)
         if self.cfg.freeze_unmasked:
             net.freeze_unmasked()
         return net

@@ -30,7 +30,7 @@ from segtalker.training.loop import Batch, Metrics, RunConfig, TrainContext, aut
 from segtalker.training.maps import mouth_zone, one_hot_maps
 from segtalker.training.state import OptimConfig, TrainState
 from segtalker.training.talk import choose_reference, talk
-from segtalker.weights.checkpoint import load_weights, save_weights
+from segtalker.weights.checkpoint import fill_weights, load_weights, save_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +62,8 @@ class TSGTrainConfig:
     loss: TSGLossConfig = field(default_factory=TSGLossConfig)
     optimizer: OptimConfig = field(default_factory=OptimConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    start_from: Path | None = None
+    """Weights of a TSG to go on from, of the same size."""
     speech: Path | None = None
     """Weights of a trained speech encoder to listen with; without it the context encoder starts at random."""
     tune_speech: bool = False
@@ -87,7 +89,7 @@ class TSGTask:
         areas = torch.from_numpy(self._train.region_areas())
         self._weights = area_weights(areas, cfg.loss.area_power, cfg.loss.max_class_weight)
         self._expert: SyncNet | None = None
-        if cfg.speech is None:
+        if cfg.speech is None and cfg.start_from is None:
             self.notes.append("context encoder starts at random: no speech encoder is given (key `speech`).")
         if cfg.loss.sync_weight and cfg.syncnet is None:
             self.notes.append("sync loss is off: no SyncNet weights are given (key `syncnet`).")
@@ -99,6 +101,8 @@ class TSGTask:
         cfg = self.cfg
         state = TrainState(self._train.sampler, context.device, cfg.run.channels_last)
         net = seeded(lambda: TalkingNet(TSG(cfg.model)), cfg.run.seed)
+        if cfg.start_from is not None:
+            fill_weights(net.tsg, cfg.start_from)
         if cfg.speech is not None:
             self._take_over(net.tsg, cfg.speech)
         state.add("tsg", net, cfg.optimizer, cfg.run.max_steps, wrap=context.wrap)

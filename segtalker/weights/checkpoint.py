@@ -84,6 +84,15 @@ def load_weights(
     return net.to(device).eval()
 
 
+def fill_weights(net: nn.Module, path: Path | str) -> None:
+    """Give `net` the weights in `path`, which must be of the same network and size."""
+    path, network = Path(path), _network_name(net)
+    tensors, header = _read(path)
+    if header["network"] != network:
+        raise WeightsError(f"{path}: holds a '{header['network']}', not a '{network}'.")
+    _fill(net, tensors, path)
+
+
 def weights_info(path: Path | str) -> dict[str, Any]:
     """What a weights file says about itself: `network`, `config`, `info`."""
     header = _read_header(Path(path))

@@ -11,7 +11,7 @@ from segtalker.data.augment import NO_AUGMENT
 from segtalker.data.dataset import ClipsConfig
 from segtalker.data.dataset_speech import IGNORED, SpeechBatches, SpeechDataConfig
 from segtalker.data.phones import PHONE_NAMES
-from segtalker.errors import ConfigError
+from segtalker.errors import ConfigError, WeightsError
 from segtalker.models.speech_encoder import NUM_PHONES, SpeechEncoder
 from segtalker.training.loop import LocalContext
 from segtalker.training.run import make_task
@@ -65,6 +65,20 @@ def test_tsg_may_train_the_encoder_further(tiny_corpus: Path, tmp_path: Path) ->
     assert isinstance(net, TalkingNet)
     first = encoder.context.post_extract_proj.weight
     assert not torch.equal(net.tsg.context_encoder.post_extract_proj.weight, first)
+
+
+def test_tsg_goes_on_from_weights_of_its_size(tiny_corpus: Path, tmp_path: Path) -> None:
+    cfg = smoke_config("tsg", tiny_corpus)
+    task = make_task("tsg", cfg)
+    first, _ = run_steps("tsg", cfg, 1, tmp_path)
+    path = task.save(first, tmp_path, {})
+    again = make_task("tsg", smoke_config("tsg", tiny_corpus, f"start_from={path}")).build(
+        LocalContext(tmp_path, "cpu")
+    )
+    assert torch.allclose(again.nets["tsg"].tsg.fuse.weight, first.averaged("tsg").tsg.fuse.weight, atol=1e-3)
+    with pytest.raises(WeightsError, match="another size"):
+        other = smoke_config("tsg", tiny_corpus, f"start_from={path}", "model.speech_dim=24")
+        make_task("tsg", other).build(LocalContext(tmp_path, "cpu"))
 
 
 def test_an_encoder_of_another_size_is_refused(tiny_corpus: Path, tmp_path: Path) -> None:
