@@ -28,7 +28,7 @@ from segtalker.audio.windows import (
     sync_window_start,
 )
 from segtalker.data.augment import NO_AUGMENT, AugmentConfig, augment_mel, augment_tokens, jitter_maps
-from segtalker.data.phones import frame_times, spoken_windows
+from segtalker.data.phones import frame_times, phone_labels, spoken_windows
 from segtalker.data.sampler import Draw, IndexedSampler
 from segtalker.data.shards import FPS, ShardReader
 from segtalker.errors import DataError
@@ -109,7 +109,7 @@ class SyncBatches:
     """`batch(step)` gives C clips x W windows of T frames.
 
     masks: uint8 [C, W, T, S/2, S] region maps, lower half. mel: [C, W, 1, 80, 16]. start: int64 [C, W],
-    first frames. spoken: bool [C, W].
+    first frames. spoken: bool [C, W]. phones: int64 [C, W, T], see `phone_labels`.
     """
 
     def __init__(
@@ -139,6 +139,7 @@ class SyncBatches:
             "mel": augment_mel(mel, self._augment, rng)[:, None],
             "start": starts,
             "spoken": spoken[starts],
+            "phones": phone_labels(self.reader.rows[clip])[starts[:, None] + np.arange(frames)],
         }
 
 

@@ -13,11 +13,8 @@ from numpy.typing import NDArray
 from segtalker.audio.windows import CHUNK_TOKENS
 from segtalker.data.augment import NO_AUGMENT, AugmentConfig, augment_tokens, corrupt_tokens
 from segtalker.data.dataset import Batch, ClipsConfig, chunk_of, open_clips, stack
-from segtalker.data.phones import phone_labels
+from segtalker.data.phones import UNKNOWN_PHONE, phone_labels
 from segtalker.data.sampler import Draw, IndexedSampler
-
-IGNORED = -1
-"""Phone label of padding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +29,7 @@ class SpeechDataConfig:
 class SpeechBatches:
     """`batch(step)` gives B chunks of 75 tokens.
 
-    tokens: [B, 75, 104]; padding: bool [B, 75]; phones: int64 [B, 75], `IGNORED` on padding; mouth:
+    tokens: [B, 75, 104]; padding: bool [B, 75]; phones: int64 [B, 75], `UNKNOWN_PHONE` on padding; mouth:
     [B, 75, 4] (`shards.MOUTH`).
     """
 
@@ -57,7 +54,7 @@ class SpeechBatches:
         length = min(len(seen), int((~padding).sum()))
         mouth = np.zeros((CHUNK_TOKENS, seen.shape[1]), np.float32)
         mouth[:length] = seen[:length]
-        phones = np.full(CHUNK_TOKENS, IGNORED, np.int64)
+        phones = np.full(CHUNK_TOKENS, UNKNOWN_PHONE, np.int64)
         phones[:length] = phone_labels(row)[start : start + length]
         padding = padding | (np.arange(CHUNK_TOKENS) >= length)
         bent = augment_tokens(tokens, self._augment, rng)

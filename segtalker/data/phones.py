@@ -13,7 +13,9 @@ PHONE_NAMES = (
     "iy", "jh", "k", "l", "m", "n", "ng", "ow", "oy", "p", "r", "s", "sh", "t", "th", "uh", "uw", "v", "w",
     "y", "z", "zh",
 )  # fmt: skip
-"""ARPAbet without stress, and silence; the order of the speech encoder's logits."""
+"""ARPAbet without stress, and silence; the order of all logits of phones."""
+UNKNOWN_PHONE = -1
+"""Label where nobody knows."""
 
 
 def frame_times(row: Row) -> NDArray[np.float64]:
@@ -22,7 +24,9 @@ def frame_times(row: Row) -> NDArray[np.float64]:
 
 
 def phone_labels(row: Row) -> NDArray[np.int64]:
-    """[T] place in `PHONE_NAMES` of the phone at each frame's time."""
+    """[T] place in `PHONE_NAMES` of the phone at each frame's time; `UNKNOWN_PHONE` without phones."""
+    if not row.phones:
+        return np.full(row.num_frames, UNKNOWN_PHONE, np.int64)
     starts = np.array([phone.start_s for phone in row.phones]) - 1e-6
     labels = np.array([PHONE_NAMES.index(phone.label) for phone in row.phones], np.int64)
     place = np.searchsorted(starts, frame_times(row), side="right") - 1

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segtalker.data.dataset import ClipsConfig
-from segtalker.data.dataset_speech import IGNORED, SpeechBatches, SpeechDataConfig
+from segtalker.data.dataset_speech import SpeechBatches, SpeechDataConfig
+from segtalker.data.phones import UNKNOWN_PHONE
 from segtalker.metrics.opening import correlation
 from segtalker.models.speech_encoder import SpeechEncoder, SpeechEncoderConfig
 from segtalker.training.loop import Batch, Metrics, RunConfig, TrainContext, autocast, seeded
@@ -68,7 +69,9 @@ class SpeechTask:
         """Cross-entropy of the phones and squared error of the mouth, at every token that is no padding."""
         with autocast(state.device, self.cfg.run.precision):
             phones, mouth = state.nets["speech"](batch["tokens"], batch["padding"])
-        phone_loss = F.cross_entropy(phones.float().flatten(0, 1), batch["phones"].flatten(), ignore_index=-1)
+        phone_loss = F.cross_entropy(
+            phones.float().flatten(0, 1), batch["phones"].flatten(), ignore_index=UNKNOWN_PHONE
+        )
         mouth_loss = F.mse_loss(mouth.float()[~batch["padding"]], batch["mouth"][~batch["padding"]])
         loss = self.cfg.phone_weight * phone_loss + self.cfg.mouth_weight * mouth_loss
         loss.backward()
@@ -86,7 +89,7 @@ class SpeechTask:
         for number in range(self.cfg.val_batches):
             batch = {name: value.to(state.device) for name, value in self._val.batch(number).items()}
             phones, mouth = net(batch["tokens"], batch["padding"])
-            known = batch["phones"] != IGNORED
+            known = batch["phones"] != UNKNOWN_PHONE
             right.append((phones.argmax(dim=-1) == batch["phones"])[known].float())
             for i, heard in enumerate(known):
                 drawn, truth = (m[i, heard, _OPENING].cpu().numpy() for m in (mouth, batch["mouth"]))

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from segtalker.data.dataset import ClipsConfig, SyncBatches, SyncDataConfig
+from segtalker.data.phones import PHONE_NAMES, UNKNOWN_PHONE
 from segtalker.losses.sync import in_clip_sync_loss, pair_bce
 from segtalker.models.syncnet import SyncNet, SyncNetConfig
 from segtalker.regions import Region
@@ -45,6 +46,9 @@ class SyncLossConfig:
     shape_weight: float = 0.5
     """Of telling the mouth's opening from either embedding alone, which keeps embeddings from collapsing to
     a constant before they have found what they share; our addition to the paper."""
+    phone_weight: float = 0.0
+    """Of telling from the speech embedding which phone sounds in each frame, where a corpus knows; a short
+    training learns to hear by it."""
     negative_gap: int = 5
     """Frames that two windows must be apart at least to make a wrong pair."""
 
@@ -103,7 +107,7 @@ class SyncNetTask:
         figures: dict[str, list[float]] = {"val_bce": [], "val_accuracy": []}
         for number in range(self.cfg.val_batches):
             batch = {name: value.to(state.device) for name, value in self._val.batch(number).items()}
-            logits, _ = self._pair_logits(state.averaged("syncnet"), batch)
+            logits, _, _ = self._pair_logits(state.averaged("syncnet"), batch)
             pairs = pair_masks(batch["start"], batch["spoken"], EVALUATION_GAP, spoken_only=True)
             figures["val_bce"].append(float(pair_bce(logits, *pairs)))
             figures["val_accuracy"].append(float(balanced_accuracy(logits, *pairs)))
@@ -113,7 +117,7 @@ class SyncNetTask:
         """Probability of every mask window (down) with every mel window (across) of one held-out batch."""
         batch = {name: value.to(state.device) for name, value in self._val.batch(0).items()}
         with torch.no_grad():
-            logits, _ = self._pair_logits(state.averaged("syncnet"), batch)
+            logits, _, _ = self._pair_logits(state.averaged("syncnet"), batch)
         grids = torch.sigmoid(logits).cpu().numpy()
         tiles = np.kron(np.concatenate(grids[:6], axis=1), np.ones((12, 12)))
         return np.repeat((255 * tiles).astype(np.uint8)[..., None], 3, axis=2)
@@ -137,7 +141,7 @@ class SyncNetTask:
     def _losses(self, net: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Means over clips, which weigh the same however many pairs they have."""
         cfg = self.cfg.loss
-        logits, shapes = self._pair_logits(net, batch)
+        logits, shapes, phones = self._pair_logits(net, batch)
         positive, negative = pair_masks(batch["start"], batch["spoken"], cfg.negative_gap)
         rows = []
         for grid in zip(logits.split(1), positive.split(1), negative.split(1), strict=True):
@@ -147,16 +151,20 @@ class SyncNetTask:
         if cfg.shape_weight:
             means["shape"] = shape_loss(shapes, mouth_shares(batch["masks"]))
             means["loss"] = means["loss"] + cfg.shape_weight * means["shape"]
+        if cfg.phone_weight:
+            means["phones"] = phone_loss(phones, batch["phones"])
+            means["loss"] = means["loss"] + cfg.phone_weight * means["phones"]
         return means
 
-    def _pair_logits(self, net: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Log-odds [C, W, W] of mask window i with mel window j of each clip; the shapes of `Embedder`."""
+    def _pair_logits(self, net: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-odds [C, W, W] of mask window i with mel window j of each clip; what `Embedder` tells."""
         clips, windows = batch["start"].shape
         with autocast(batch["mel"].device, self.cfg.run.precision):
-            masks, mel, scale, shapes = net(batch["masks"].flatten(0, 1), batch["mel"].flatten(0, 1))
+            masks, mel, scale, shapes, phones = net(batch["masks"].flatten(0, 1), batch["mel"].flatten(0, 1))
         masks = F.normalize(masks.float(), dim=1).unflatten(0, (clips, windows))
         mel = F.normalize(mel.float(), dim=1).unflatten(0, (clips, windows))
-        return scale[0] * (masks @ mel.transpose(1, 2)) + scale[1], shapes.unflatten(1, (clips, windows))
+        logits = scale[0] * (masks @ mel.transpose(1, 2)) + scale[1]
+        return logits, shapes.unflatten(1, (clips, windows)), phones
 
 
 class Embedder(nn.Module):
@@ -167,11 +175,13 @@ class Embedder(nn.Module):
         self.syncnet = syncnet
         outputs = len(_SHAPE_REGIONS) * syncnet.cfg.window
         self.shape_heads = nn.ModuleList(nn.Linear(syncnet.cfg.embedding, outputs) for _ in range(2))
+        self.phone_head = nn.Linear(syncnet.cfg.embedding, len(PHONE_NAMES) * syncnet.cfg.window)
 
-    def forward(self, masks: Tensor, mel: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, masks: Tensor, mel: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Embeddings [N, 512] of lower-half maps [N, T, S/2, S] and of mel [N, 1, 80, 16].
 
-        Also scale and bias of the cosine, and the mouth's shape as either embedding tells it [2, N, 2 T].
+        Also scale and bias of the cosine, the mouth's shape as either embedding tells it [2, N, 2 T], and
+        logits [N, T, 40] of the phones that the speech embedding tells.
         """
         net = self.syncnet
         pooled = pool_lower_half(masks, net.cfg.size)
@@ -180,7 +190,8 @@ class Embedder(nn.Module):
         scale = torch.stack([net.scale_cosine(zero + 1) - bias, bias])
         embeddings = net.embed_masks(pooled), net.embed_mel(mel)
         shapes = [head(embedding) for head, embedding in zip(self.shape_heads, embeddings, strict=True)]
-        return *embeddings, scale, torch.stack(shapes)
+        phones = self.phone_head(embeddings[1]).unflatten(1, (net.cfg.window, -1))
+        return *embeddings, scale, torch.stack(shapes), phones
 
 
 def mouth_shares(masks: Tensor) -> Tensor:
@@ -197,6 +208,13 @@ def shape_loss(shapes: Tensor, shares: Tensor) -> Tensor:
     target = target / target.std(dim=1, keepdim=True).clamp_min(1e-4)
     told = shapes.float() - shapes.float().mean(dim=2, keepdim=True)
     return (told - target).square().mean()
+
+
+def phone_loss(logits: Tensor, phones: Tensor) -> Tensor:
+    """Mean cross-entropy of `logits` [N, T, 40] and labels [C, W, T] that are known (not `UNKNOWN_PHONE`)."""
+    labels = phones.flatten()
+    total = F.cross_entropy(logits.float().flatten(0, 1), labels, ignore_index=UNKNOWN_PHONE, reduction="sum")
+    return total / (labels != UNKNOWN_PHONE).sum().clamp(min=1)
 
 
 def pair_masks(start: Tensor, spoken: Tensor, gap: int, spoken_only: bool = False) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ are windows of five and a frozen SyncNet adds -log P_sync of the softmax maps (e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -174,7 +174,8 @@ class TSGTask:
         """Give `tsg` the trained context encoder in `path`."""
         encoder = load_weights(path, "speech")
         assert isinstance(encoder, SpeechEncoder)
-        if encoder.cfg.context != tsg.cfg.context:
+        wanted = replace(tsg.cfg.context, dropout=encoder.cfg.context.dropout)
+        if encoder.cfg.context != wanted:
             raise ConfigError(
                 f"speech: {path} is a context encoder of another size than model.context. Copy its "
                 "model.context into this configuration."

@@ -9,8 +9,8 @@ import torch
 
 from segtalker.data.augment import NO_AUGMENT
 from segtalker.data.dataset import ClipsConfig
-from segtalker.data.dataset_speech import IGNORED, SpeechBatches, SpeechDataConfig
-from segtalker.data.phones import PHONE_NAMES
+from segtalker.data.dataset_speech import SpeechBatches, SpeechDataConfig
+from segtalker.data.phones import PHONE_NAMES, UNKNOWN_PHONE
 from segtalker.errors import ConfigError, WeightsError
 from segtalker.models.speech_encoder import NUM_PHONES, SpeechEncoder
 from segtalker.training.loop import LocalContext
@@ -27,7 +27,7 @@ def test_every_token_carries_the_phone_and_mouth_of_its_time(tiny_corpus: Path) 
     assert batch["tokens"].shape == (4, 75, 104) and batch["mouth"].shape == (4, 75, 4)
     heard = ~batch["padding"]
     assert heard.sum(dim=1).tolist() == [60] * 4  # clips of 60 frames in chunks of 75
-    assert bool((batch["phones"][batch["padding"]] == IGNORED).all())
+    assert bool((batch["phones"][batch["padding"]] == UNKNOWN_PHONE).all())
     # In the tiny corpus every other token value is the opening itself, and the mouth opens on `aa` alone.
     assert torch.allclose(batch["tokens"][..., 0], batch["mouth"][..., 0], atol=2e-3)
     open_mouth = batch["mouth"][..., 0] > 0.05
@@ -46,7 +46,7 @@ def test_it_learns_phones_and_mouth(tiny_corpus: Path, tmp_path: Path) -> None:
 
 
 def test_tsg_takes_the_encoder_over_and_leaves_it_as_it_is(tiny_corpus: Path, tmp_path: Path) -> None:
-    cfg = smoke_config("speech", tiny_corpus)
+    cfg = smoke_config("speech", tiny_corpus, "model.context.dropout=0.1")
     encoder = SpeechEncoder(cfg.model)
     path = save_weights(encoder, cfg.model, tmp_path / "speech.safetensors", half=False)
     state, _ = run_steps("tsg", smoke_config("tsg", tiny_corpus, f"speech={path}"), 2, tmp_path)
