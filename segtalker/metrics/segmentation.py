@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from segtalker.regions import NUM_REGIONS
 
+STRAY_SHARE = 1e-4
+"""Share of all pixels below which a class counts as stray: a few eyelid pixels of a bowed head."""
+
 
 def confusion(
     pred: NDArray[np.uint8], target: NDArray[np.uint8], num_classes: int = NUM_REGIONS
@@ -26,11 +29,13 @@ def class_iou(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.where(true > 0, intersection / np.maximum(union, 1), np.nan)
 
 
-def mean_iou(counts: NDArray[np.int64]) -> float:
-    """Mean of `class_iou` over all classes that are present in the truth; NaN of nothing."""
-    present = class_iou(counts)
-    present = present[~np.isnan(present)]
-    return float(present.mean()) if len(present) else float("nan")
+def mean_iou(counts: NDArray[np.int64], least_share: float = 0.0) -> float:
+    """Mean of `class_iou` over all classes that are present in the truth; NaN of nothing.
+
+    least_share: share of all pixels that a class must have to take part.
+    """
+    known = counts.sum(axis=1) >= max(least_share * counts.sum(), 1)
+    return float(class_iou(counts)[known].mean()) if known.any() else float("nan")
 
 
 def lower_half(maps: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -21,7 +21,7 @@ from segtalker.errors import ConfigError
 from segtalker.losses.reconstruction import area_weights, weighted_cross_entropy
 from segtalker.losses.sync import sync_loss
 from segtalker.metrics.opening import closure_ratio, correlation, mouth_area, silence_ratio
-from segtalker.metrics.segmentation import confusion, lower_half, mean_iou
+from segtalker.metrics.segmentation import STRAY_SHARE, confusion, lower_half, mean_iou
 from segtalker.models.speech_encoder import SpeechEncoder
 from segtalker.models.syncnet import SyncNet
 from segtalker.models.tsg import TSG, TSGConfig
@@ -147,7 +147,7 @@ class TSGTask:
             )
         figures = {name: np.array([row[name] for row in rows]) for name in rows[0]}
         means = {name: float(v[np.isfinite(v)].mean()) for name, v in figures.items() if np.isfinite(v).any()}
-        return {"val_miou": mean_iou(table), **means}
+        return {"val_miou": mean_iou(table, STRAY_SHARE), **means}
 
     def picture(self, state: TrainState) -> NDArray[np.uint8]:
         """Truth above, drawn below, eight moments of the first held-out clips."""

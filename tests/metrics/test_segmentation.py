@@ -53,3 +53,10 @@ def test_jitter_counts_flicker_and_not_motion() -> None:
     maps[3, 6, 7] = 2
     assert math.isclose(map_jitter(maps), 1 / (4 * 32))
     assert map_jitter(maps[:2]) == 0.0
+
+
+def test_a_stray_class_may_be_left_out():
+    counts = np.zeros((12, 12), np.int64)
+    counts[0, 0], counts[6, 6], counts[3, 0] = 9000, 999, 1
+    assert mean_iou(counts) == pytest.approx((9000 / 9001 + 1 + 0) / 3)
+    assert mean_iou(counts, least_share=1e-3) == pytest.approx((9000 / 9001 + 1) / 2)
