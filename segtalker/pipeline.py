@@ -63,7 +63,8 @@ class SegTalker:
         """
         video, speech, output = Path(video), Path(speech), Path(output)
         clock = StageClock()
-        check_output(output, video, speech)
+        beside = [report_path(output), *([maps_path(output)] if self.config.save_maps else [])]
+        check_output(output, beside, (video, speech))
         info, _ = probe(video), audio_layout(speech)  # both say what is wrong before any work begins
         with (
             explain_os_errors(output),

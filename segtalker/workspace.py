@@ -12,7 +12,8 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,11 @@ _REASONS = {
     errno.EROFS: "the file system is read-only",
     errno.ENOTDIR: "a part of the path is a file",
     errno.EEXIST: "a part of the path is a file",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ENOENT: "no file can be made there",
 }
+_SUFFIXES = (".mp4", ".m4v", ".mov")
+"""Names under which players expect what is in an mp4."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class Workspace:
 
 def open_workspace(output: Path, key: str, work_dir: Path | str | None = None) -> Workspace:
     """Make or find the folder of (output, key); leftovers of other keys of the same output are removed."""
+    output.parent.mkdir(parents=True, exist_ok=True)
     if work_dir is not None:
         folder = Path(work_dir) / f"{output.stem}-{key}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -75,15 +81,22 @@ def open_workspace(output: Path, key: str, work_dir: Path | str | None = None) -
     return Workspace(folder, keep=False)
 
 
-def check_output(output: Path, *inputs: Path) -> None:
-    """Raise `StorageError` before any work where `output` could not be written; nothing is left behind."""
+def check_output(output: Path, beside: Sequence[Path], inputs: Sequence[Path]) -> None:
+    """Raise `StorageError` before any work where `output` could not be written; nothing is left behind.
+
+    beside: what is written next to it and must not replace an input either.
+    """
     if output.is_dir():
         raise StorageError(f"{output}: is a folder; give a file name such as {output / 'dubbed.mp4'}.")
-    if any(source.exists() and output.exists() and source.samefile(output) for source in inputs):
-        raise StorageError(f"{output}: is an input of this dub; choose another output name.")
+    if output.suffix.lower() not in _SUFFIXES:
+        raise StorageError(f"{output}: videos are written as mp4; give a name such as {output.stem}.mp4.")
+    for path in (output, *beside):
+        if any(source.exists() and path.exists() and source.samefile(path) for source in inputs):
+            raise StorageError(f"{path}: is an input of this dub; choose another output name.")
     with explain_os_errors(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        probe = output.parent / f".{output.name}.{os.getpid()}.probe"
+        folder = next(parent for parent in output.parents if parent.exists())
+        longest = max((path.name for path in (output, *beside)), key=lambda name: len(os.fsencode(name)))
+        probe = folder / f".{longest}.{os.getpid()}.{threading.get_ident()}.part"  # as files are named later
         probe.touch()
         probe.unlink()
 

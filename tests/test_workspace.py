@@ -44,14 +44,29 @@ def test_two_outputs_in_one_folder_do_not_share_work(tmp_path):
 def test_an_output_that_cannot_be_is_refused_before_any_work(tmp_path):
     video = tmp_path / "in.mp4"
     video.write_bytes(b"x")
+    maps = tmp_path / "old.maps.mp4"
+    maps.write_bytes(b"x")
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StorageError, match="input"):
-        check_output(video, video)
-    with pytest.raises(StorageError, match="folder"):
-        check_output(tmp_path, video)
-    with pytest.raises(StorageError, match="cannot write"):
-        check_output(tmp_path / "file" / "out.mp4", video)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "in.mp4"]
+    (tmp_path / "folder.mp4").mkdir()
+    for name, beside, says in (
+        ("in.mp4", [], "is an input"),
+        ("old.mp4", [maps], r"old\.maps\.mp4: is an input"),
+        ("folder.mp4", [], "is a folder"),
+        ("out.avi", [], r"such as out\.mp4"),
+        ("out", [], r"such as out\.mp4"),
+        ("file/out.mp4", [], "cannot write.*is a file"),
+        ("n" * 240 + ".mp4", [], "name is too long"),
+        ("/proc/out.mp4", [], "cannot write"),
+    ):
+        with pytest.raises(StorageError, match=says):
+            check_output(tmp_path / name, beside, [video, maps])
+    check_output(tmp_path / "new" / "folder" / "out.mp4", [], [video])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "file",
+        "folder.mp4",
+        "in.mp4",
+        "old.maps.mp4",
+    ]
 
 
 def test_a_full_disk_is_one_sentence_and_other_errors_pass(tmp_path):

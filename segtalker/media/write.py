@@ -62,23 +62,6 @@ class EncodeConfig:
             raise ValueError("encoder_threads and keyframe_interval must be at least 1")
 
 
-def check_output(path: Path | str) -> None:
-    """Raise `MediaError` now if a video cannot be written there later; leaves everything as it is."""
-    path = Path(path)
-    if path.suffix.lower() not in (".mp4", ".m4v", ".mov"):
-        raise MediaError(f"{path}: videos are written as mp4. Give the output a name that ends in .mp4.")
-    if path.is_dir():
-        raise MediaError(f"{path}: is a folder. Name a file in it.")
-    if not path.parent.is_dir():
-        raise MediaError(f"{path}: its folder does not exist. Create {path.parent} first.")
-    trial = _temporary(path)
-    try:
-        trial.touch()
-        trial.unlink()
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-
-
 def write_segment(
     frames: Iterable[Image], path: Path | str, frame_rate: Fraction, cfg: EncodeConfig | None = None
 ) -> int:
