@@ -7,6 +7,7 @@ resolved configuration can be saved beside every result.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
 import hashlib
@@ -31,7 +32,7 @@ def load_yaml(path: Path | str) -> dict[str, Any]:
         loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the configuration: {error.strerror}.") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if loaded is None:
         return {}
@@ -42,11 +43,11 @@ def load_yaml(path: Path | str) -> dict[str, Any]:
 
 def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Return `values` with each `a.b=c` of `overrides` set; values are read as YAML (`true`, `[1, 2]`)."""
-    result = json.loads(json.dumps(values))
+    result = copy.deepcopy(dict(values))
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not key.strip():
-            raise ConfigError(f"--set {override}: expected KEY=VALUE, as in --set sgi.size=256.")
+            raise ConfigError(f"--set {override}: expected KEY=VALUE, as in --set seed=1.")
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
@@ -54,7 +55,9 @@ def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict
         *parents, leaf = key.strip().split(".")
         node = result
         for parent in parents:
-            node = node.setdefault(parent, {})
+            if node.get(parent) is None:  # absent, or switched off, as in `adapt: null`
+                node[parent] = {}
+            node = node[parent]
             if not isinstance(node, dict):
                 raise ConfigError(f"--set {override}: '{parent}' is a value, not a section.")
         node[leaf] = value
@@ -179,6 +182,8 @@ def _convert_scalar(hint: Any, value: Any, where: str) -> Any:
             pass
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if hint is str and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)  # plan.fps=25, a folder called 2024
     if hint is Path and isinstance(value, (str, Path)):
         return Path(value)
     if isinstance(hint, type) and issubclass(hint, Enum):

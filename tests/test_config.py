@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,7 @@ class Inner:
     rate: float = 0.1
     mode: Literal["a", "b"] = "a"
     path: Path | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +57,23 @@ def test_overrides_reach_nested_keys_and_leave_the_input_alone():
     assert values == {"steps": 1}
 
 
+def test_an_override_opens_a_section_that_was_switched_off():
+    assert apply_overrides({"inner": None}, ["inner.mode=b"]) == {"inner": {"mode": "b"}}
+
+
+def test_numbers_are_text_where_text_is_wanted():
+    assert parse_config(Outer, {"steps": 1, "inner": {"name": 25}}).inner.name == "25"
+    assert load_config(Outer, None, ["steps=1", "inner.name=29.97"]).inner.name == "29.97"
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         ({}, "missing key steps"),
         ({"steps": "many"}, "steps: expected int"),
         ({"steps": True}, "steps: expected int"),
+        ({"steps": date(2020, 1, 1)}, "steps: expected int"),
+        ({"steps": 1, "inner": {"name": True}}, "inner.name: expected str"),
         ({"steps": 1, "inner": {"mode": "c"}}, "inner.mode: 'c' is not one of a, b"),
         ({"steps": 1, "inner": 3}, "inner: expected a section"),
         ({"steps": 1, "pair": [1.0]}, "pair: expected 2 values"),
@@ -76,6 +89,9 @@ def test_a_broken_yaml_file_is_named(tmp_path: Path):
     file.write_text("a: [1")
     with pytest.raises(ConfigError, match=r"bad.yaml: not valid YAML"):
         load_config(Outer, file)
+    file.write_bytes(b"\x00\x01\xff a film")
+    with pytest.raises(ConfigError, match=r"bad.yaml: not valid YAML"):
+        load_config(Outer, file, ["steps=1"])
 
 
 def test_the_hash_depends_on_values_only():
