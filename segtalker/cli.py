@@ -6,11 +6,13 @@ Exit codes: 0 done, 130 interrupted, otherwise the code of the error (see `segta
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import segtalker
 from segtalker.errors import SegTalkerError
 
 Parser = argparse.ArgumentParser
@@ -52,6 +54,7 @@ def build_parser() -> Parser:
         description="Make a person in a video say other speech, through face segmentation.",
         epilog="segtalker COMMAND --help explains one command.",
     )
+    parser.add_argument("--version", action="version", version=f"segtalker {segtalker.__version__}")
     verbs = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         verb = verbs.add_parser(
@@ -75,7 +78,7 @@ def _dub_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--speaker",
         metavar="WHO",
-        help="largest (default) | index:N from the left | point:X,Y in pixels | photo:FILE | track:ID",
+        help="largest (default) | index:N (0 is the leftmost) | point:X,Y (px) | photo:FILE | track:ID",
     )
     parser.add_argument(
         "--sync-mode",
@@ -87,9 +90,11 @@ def _dub_arguments(parser: Parser) -> None:
         "--save-maps", action="store_true", help="also write source | map | talking map | result"
     )
     parser.add_argument("--work-dir", type=Path, help="keep the analysis and finished segments here")
-    parser.add_argument("--config", type=Path, help="YAML file with any of the settings")
+    parser.add_argument(
+        "--config", type=Path, help="YAML file with any of the settings; OUTPUT.report.json lists all"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    _add_overrides(parser)
+    _add_overrides(parser, "render.batch=4")
 
 
 def _dub(arguments: Arguments) -> int:
@@ -100,7 +105,7 @@ def _dub(arguments: Arguments) -> int:
     if arguments.adapt is not None:
         overrides.append(f"adapt.steps={arguments.adapt}")
     if arguments.speaker is not None:
-        overrides.append(f'speaker="{arguments.speaker}"')
+        overrides.append(f"speaker={json.dumps(arguments.speaker)}")
     if arguments.sync_mode is not None:
         overrides.append(f"sync_mode={arguments.sync_mode}")
     if arguments.save_maps:
@@ -124,7 +129,7 @@ def _train_arguments(parser: Parser) -> None:
         "--out", type=Path, help="run folder (default: runs/NETWORK-CONFIGHASH); resumes if it exists"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    _add_overrides(parser)
+    _add_overrides(parser, "run.max_steps=1000")
 
 
 def _train(arguments: Arguments) -> int:
@@ -143,7 +148,7 @@ def _synth_arguments(parser: Parser) -> None:
     )
     parser.add_argument("out", type=Path, help="folder; what is already there is kept and not made again")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    _add_overrides(parser)
+    _add_overrides(parser, "minutes=60")
 
 
 def _synth(arguments: Arguments) -> int:
@@ -191,14 +196,14 @@ def _demo(arguments: Arguments) -> int:
     return 0
 
 
-def _add_overrides(parser: Parser) -> None:
+def _add_overrides(parser: Parser, example: str) -> None:
     parser.add_argument(
         "--set",
         dest="overrides",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change one setting, as in --set sgi.batch=4; may be repeated",
+        help=f"change one setting, as in --set {example}; may be repeated",
     )
 
 
@@ -217,7 +222,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "train": Command(
         "Train a network; the same command again resumes.",
-        "segtalker train tsg configs/mini/tsg.yaml --set data=data/speech",
+        "segtalker train tsg configs/mini/tsg.yaml --set clips.folder=data/speech",
         _train_arguments,
         _train,
     ),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import segtalker
 from segtalker import cli
 from segtalker.cli import COMMANDS, TRAININGS, build_parser, main
+from segtalker.config import load_config
 from segtalker.errors import FaceNotFound
+from segtalker.pipeline import DubConfig, SegTalker
+from segtalker.synthetic.plan import SynthConfig
 from segtalker.training.run import TASKS
 
 
@@ -57,6 +62,34 @@ def test_help_is_fast_and_loads_no_network_library():
     code = f"import sys; {build}; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0 and capsys.readouterr().out == f"segtalker {segtalker.__version__}\n"
+
+
+@pytest.mark.parametrize(("verb", "config"), [("dub", DubConfig), ("synth", SynthConfig)])
+def test_the_example_of_set_is_a_setting(verb: str, config: type, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    example = re.search(r"--set (\S+=\S+);", " ".join(capsys.readouterr().out.split()))
+    assert example is not None
+    load_config(config, None, [example.group(1), *(["preset=speech"] if verb == "synth" else [])])
+
+
+@pytest.mark.parametrize("name", ['my "best" one.png', "back\\slash.png", "grün # 1: x.png"])
+def test_any_file_name_may_be_the_photo_of_the_speaker(name: str, monkeypatch):
+    asked = []
+    monkeypatch.setattr(SegTalker, "dub", lambda self, *_, **__: asked.append(self.config) or Told())
+    assert main(["dub", "a.mp4", "b.wav", "-o", "c.mp4", "--speaker", f"photo:{name}"]) == 0
+    assert asked[0].speaker == f"photo:{name}"
+
+
+class Told:
+    def summary(self) -> str:
+        return "done"
 
 
 def test_a_missing_input_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
