@@ -18,8 +18,8 @@ from segtalker.compositing.plan import FramePlan, make_plan
 from segtalker.errors import FaceNotFound
 from segtalker.extract import FaceReader
 from segtalker.faces.detect import FaceBackend
-from segtalker.faces.likeness import photo_likeness
-from segtalker.faces.speaker import choose_speaker, parse_speaker
+from segtalker.faces.likeness import speaker_likeness
+from segtalker.faces.speaker import choose_speaker
 from segtalker.media.audio import Speech
 from segtalker.person import Person, load_person, save_person, study_person
 from segtalker.portrait import PortraitSource
@@ -68,11 +68,15 @@ def analyse(
         ids = {track.track_id for track in speakers}
         return make_plan(times, source.info, tracks, voice.duration, cfg.sync_mode, cfg.plan, ids)
 
+    def image_at(index: int) -> Image:
+        return next(iter(source.read(index, index + 1))).image
+
     stop = int(make([], []).source.max()) + 1  # what the output never shows is not looked at
     with clock("faces"):
         if isinstance(source, PortraitSource):
             tracks = speakers = save_tracks([source.track()], work.path("tracks"))
         else:
+            likeness = speaker_likeness(cfg.speaker, backend, image_at)  # first: the photo may be a bad one
             tracks = find_tracks(
                 source,
                 backend,
@@ -83,7 +87,7 @@ def analyse(
                 lambda done: tell(Progress("finding faces", done, stop)),
                 clock,
             )
-            speakers = _speakers(tracks, source, cfg.speaker, backend)
+            speakers = choose_speaker(tracks, cfg.speaker, likeness, source.info.path)
     plan = make(tracks, speakers)
     people = _study_people(source, tracks, plan, cfg, reader, networks, work, clock, tell)
     if not people:
@@ -155,19 +159,6 @@ def _adapt(
     path = work.path("people", f"{track_id}.adapted.safetensors")
     adapted.save(path)
     return adapted, path
-
-
-def _speakers(
-    tracks: list[FaceTrack], source: FrameSource, speaker: str, backend: FaceBackend
-) -> list[FaceTrack]:
-    photo = parse_speaker(speaker).photo
-    if photo is None:
-        return choose_speaker(tracks, speaker)
-
-    def image_at(index: int) -> Image:
-        return next(iter(source.read(index, index + 1))).image
-
-    return choose_speaker(tracks, speaker, photo_likeness(photo, backend, image_at))
 
 
 def _why_nobody(source: FrameSource, plan: FramePlan) -> str:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from segtalker.errors import FaceNotFound
 from segtalker.faces.align import crop_from_landmarks
 from segtalker.faces.detect import FaceBackend
+from segtalker.faces.likeness import speaker_likeness
 from segtalker.faces.speaker import choose_speaker
 from segtalker.faces.track import track_faces
 from segtalker.media.read import read_frames
@@ -50,6 +51,10 @@ class PortraitConfig:
     frame_rate: int = 25
     max_side: int = 1280
     """Larger pictures are shrunk to this many pixels."""
+
+    def __post_init__(self) -> None:
+        if self.frame_rate < 1 or self.max_side < 64 or self.motion < 0:
+            raise ValueError("frame_rate must be at least 1, max_side at least 64, motion at least 0")
 
 
 class PortraitSource:
@@ -129,6 +134,8 @@ def open_portrait(
         raise FaceNotFound(
             f"{path}: no face was found in the picture. Take one that shows a face from the front."
         )
+    likeness = speaker_likeness(speaker, backend, lambda index: frame.image)
+    chosen = choose_speaker(faces, speaker, likeness, path)[0]
     height, width = frame.image.shape[:2]
     info = VideoInfo(
         path=path,
@@ -140,7 +147,7 @@ def open_portrait(
         has_audio=False,
         is_image=False,
     )
-    return PortraitSource(info, frame.image, choose_speaker(faces, speaker)[0], cfg, seed)
+    return PortraitSource(info, frame.image, chosen, cfg, seed)
 
 
 def blink_closure(time_s: float, seed: int) -> float:

@@ -17,6 +17,7 @@ from segtalker.dub_config import DubConfig, NetworkConfig
 from segtalker.media.read import frame_times, probe, read_frames
 from segtalker.media.write import EncodeConfig, write_segment
 from segtalker.pipeline import SegTalker
+from segtalker.portrait import PortraitConfig
 from tests.dubbing import (
     TURNED_SKIN,
     BlobFaces,
@@ -226,6 +227,21 @@ def test_a_still_portrait_talks_for_as_long_as_the_speech(tiny, speech, tmp_path
     segtalker.dub(portrait, speech, tmp_path / "again.mp4", quiet=True)
     assert np.array_equal(images(tmp_path / "out.mp4"), images(tmp_path / "again.mp4"))
     assert probe(tmp_path / "out.mp4").has_audio
+
+
+def test_of_two_people_in_a_picture_the_one_of_the_photo_talks(tiny, speech, tmp_path):
+    picture = blank_frame((240, 120), 90)
+    draw_face(picture, (60, 60), 80, (210, 165, 110))
+    draw_face(picture, (180, 60), 60)
+    cv2.imwrite(str(tmp_path / "two.png"), picture[..., ::-1])
+    cv2.imwrite(str(tmp_path / "right.png"), picture[:, 120:, ::-1])
+    cfg = replace(
+        tiny, speaker=f"photo:{tmp_path / 'right.png'}", portrait=PortraitConfig(motion=0, blink=False)
+    )
+    dub(cfg, tmp_path / "two.png", speech, tmp_path / "out.mp4")
+    write_segment([picture], tmp_path / "plain.mp4", Fraction(25), LOSSLESS)
+    changed = np.abs(images(tmp_path / "out.mp4").astype(int) - images(tmp_path / "plain.mp4")).max(-1)
+    assert changed[:, :, :120].max() == 0 and changed[:, :, 120:].max() > 25
 
 
 def test_saved_maps_stand_side_by_side(tiny, clip, speech, tmp_path):

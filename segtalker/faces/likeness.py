@@ -17,13 +17,19 @@ from segtalker.errors import FaceNotFound, MediaError
 from segtalker.faces.align import apply_affine, crop_from_landmarks, scale_affine, warp_image
 from segtalker.faces.detect import FaceBackend
 from segtalker.faces.mesh import BROW_L, BROW_R, EYE_L, EYE_R, NOSE, OVAL, mean_face
-from segtalker.faces.speaker import Likeness
+from segtalker.faces.speaker import Likeness, parse_speaker
 from segtalker.types import Face, FaceTrack, Image
 
 _EMBEDDING_FLOOR = 0.25  # cosine of two photos of one person is above it, of two people below
 _LOOKS = 3  # frames of a track that are compared
 _THUMBNAIL = 12
 _SHAPE = np.array([*OVAL, *EYE_L, *EYE_R, *BROW_L, *BROW_R, *NOSE])
+
+
+def speaker_likeness(speaker: str, backend: FaceBackend, image_at: Callable[[int], Image]) -> Likeness | None:
+    """The `Likeness` that a choice of the command line needs: none, unless it names a photo."""
+    photo = parse_speaker(speaker).photo
+    return photo_likeness(photo, backend, image_at) if photo is not None else None
 
 
 def photo_likeness(photo: Path, backend: FaceBackend, image_at: Callable[[int], Image]) -> Likeness:

@@ -57,22 +57,25 @@ def parse_speaker(text: str) -> SpeakerSpec:
 
 
 def choose_speaker(
-    tracks: Sequence[FaceTrack], spec: SpeakerSpec | str = "largest", likeness: Likeness | None = None
+    tracks: Sequence[FaceTrack],
+    spec: SpeakerSpec | str = "largest",
+    likeness: Likeness | None = None,
+    where: Path | str = "the video",
 ) -> list[FaceTrack]:
     """The speaker's tracks, in time order, never two at once; `FaceNotFound` if there is none.
 
-    likeness: needed by `photo` only; see `segtalker.faces.likeness`.
+    likeness: needed by `photo` only; see `segtalker.faces.likeness`. where: the file, for errors.
     """
     spec = parse_speaker(spec) if isinstance(spec, str) else spec
     if not tracks:
-        raise FaceNotFound("no face was found in the video; lower faces.min_score or faces.min_face.")
+        raise FaceNotFound(f"{where}: no face was found; lower faces.min_score or faces.min_face.")
     if spec.rule == "track":
         chosen = [track for track in tracks if track.track_id == spec.number]
     else:
         candidates = _like_the_photo(tracks, likeness) if spec.rule == "photo" else list(tracks)
         chosen = [track for group in together(candidates) for track in _choose_in_group(group, spec)]
     if not chosen:
-        raise FaceNotFound(f"no face fits speaker {_describe(spec)}; there are: {_list(tracks)}.")
+        raise FaceNotFound(f"{where}: no face fits speaker {_describe(spec)}; there are: {_list(tracks)}.")
     return sorted(chosen, key=lambda track: track.start)
 
 
