@@ -60,5 +60,5 @@ class DubConfig:
 
     def __post_init__(self) -> None:
         parse_speaker(self.speaker)
-        if self.threads < 0:
-            raise ValueError(f"threads = {self.threads} is negative")
+        if self.threads < 0 or self.seed < 0:
+            raise ValueError("threads and seed must not be negative")

@@ -44,8 +44,8 @@ class AnalysisConfig:
     """Tracks that are dubbed for less are not adapted."""
 
     def __post_init__(self) -> None:
-        if self.style_frames < 1 or self.max_side < 64:
-            raise ValueError("style_frames must be at least 1, max_side at least 64")
+        if self.style_frames < 1 or self.adapt_frames < 1 or self.max_side < 64:
+            raise ValueError("style_frames and adapt_frames must be at least 1, max_side at least 64")
 
 
 @dataclass(frozen=True)

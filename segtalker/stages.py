@@ -24,6 +24,7 @@ from torch import Tensor
 import segtalker.weights
 from segtalker.audio.source import SampleSource
 from segtalker.audio.windows import read_context, read_mel_windows
+from segtalker.errors import ConfigError
 from segtalker.models.sgi import SGI
 from segtalker.models.tsg import TSG, interpolate_context, merge_talking_map
 from segtalker.regions import NUM_REGIONS
@@ -55,7 +56,13 @@ class Compute:
 def pick_device(name: str) -> torch.device:
     """`auto` is cuda, else mps, else cpu; anything else is taken by its name."""
     if name != "auto":
-        return torch.device(name)
+        try:
+            device = torch.device(name)
+            torch.empty(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            why = str(error).splitlines()[0].rstrip(".")
+            raise ConfigError(f"device {name!r} cannot be used here ({why}). Take auto or cpu.") from error
+        return device
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -69,7 +69,18 @@ def refuses(
 
 def test_no_face_at_all(tiny, speech, old, tmp_path):
     video = talking_clip(tmp_path / "empty.mp4", 12, lambda index: blank_frame(value=90))
-    refuses(FaceNotFound, "no face", tiny, video, speech, old)
+    refuses(FaceNotFound, r"empty\.mp4.*no face", tiny, video, speech, old)
+
+
+def test_a_speaker_who_is_not_there(tiny, clip, speech, old):
+    refuses(FaceNotFound, r"talk\.mp4.*index:7.*track 0", replace(tiny, speaker="index:7"), clip, speech, old)
+
+
+def test_a_bad_photo_of_the_speaker_is_noticed_before_faces_are_looked_for(
+    tiny, clip, speech, old, monkeypatch
+):
+    monkeypatch.setattr("segtalker.analysis.find_tracks", lambda *_: pytest.fail("too late"))
+    refuses(MediaError, "none.png", replace(tiny, speaker="photo:none.png"), clip, speech, old)
 
 
 def test_only_faces_that_cannot_be_used_are_counted(tiny, clip, speech, old):
@@ -186,6 +197,30 @@ def test_unknown_configuration_keys_are_refused_with_a_hint():
     with pytest.raises(ConfigError, match="speaker"):
         load_config(DubConfig, None, ["speaker=loudest"])
     assert load_config(DubConfig, None, ["adapt.steps=5"]).adapt.steps == 5
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "seed=-1",
+        "encode.preset=quick",
+        "encode.audio_kbps_per_channel=0",
+        "faces.threads=0",
+        "faces.max_faces=0",
+        "analysis.adapt_frames=0",
+        "portrait.frame_rate=0",
+        "portrait.max_side=0",
+        "adapt.steps=0",
+    ],
+)
+def test_settings_out_of_range_are_refused_by_name(setting):
+    with pytest.raises(ConfigError, match=setting.split("=")[0].split(".")[-1]):
+        load_config(DubConfig, None, [setting])
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there(tiny, clip, speech, old, device):
+    refuses(ConfigError, f"{device}.*Take auto or cpu", replace(tiny, device=device), clip, speech, old)
 
 
 def test_weights_that_are_missing_damaged_or_of_another_network(tiny, clip, speech, old, tmp_path):

@@ -45,6 +45,8 @@ class FacesConfig:
     def __post_init__(self) -> None:
         if not (0 <= self.min_detection <= 1 and 0 <= self.min_score <= 1):
             raise ValueError("min_detection and min_score lie in 0..1")
+        if self.threads < 1 or self.max_faces < 1:
+            raise ValueError("threads and max_faces must be at least 1")
 
 
 class FaceBackend(Protocol):

@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -41,14 +41,19 @@ _BITEXACT = {"fflags": "+bitexact"}  # no encoder names or dates: the same input
 _AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 
+Preset = Literal[
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
+]
+
+
 @dataclass(frozen=True)
 class EncodeConfig:
     """Quality of the output."""
 
     crf: int = 18
     """x264 constant rate factor, 0 (lossless) .. 51; 18 is visually transparent."""
-    preset: str = "medium"
-    """x264 speed preset, ultrafast .. veryslow."""
+    preset: Preset = "medium"
+    """x264's balance of speed and size."""
     keyframe_interval: int = 50
     """Most frames between keyframes; every segment starts with one."""
     encoder_threads: int = 4
@@ -60,6 +65,8 @@ class EncodeConfig:
             raise ValueError(f"crf = {self.crf} is outside 0..51")
         if self.encoder_threads < 1 or self.keyframe_interval < 1:
             raise ValueError("encoder_threads and keyframe_interval must be at least 1")
+        if self.audio_kbps_per_channel < 8:
+            raise ValueError(f"audio_kbps_per_channel = {self.audio_kbps_per_channel} is below 8")
 
 
 def write_segment(
