@@ -67,7 +67,7 @@ class Person:
     colours: ColourModel | None
     """What the parser knows of the track."""
     adapted: Path | None = None
-    """The generator's fit to this track."""
+    """The generator's fit to this track; it stands beside the stored person."""
 
 
 def study_person(
@@ -117,7 +117,7 @@ def study_person(
 
 
 def save_person(person: Person, path: Path) -> None:
-    """Write a person as one .npz file, in one move."""
+    """Write a person as one .npz file, in one move; the fit is found by its name beside it."""
     colours = person.colours.to_arrays() if person.colours is not None else {}
     buffer = io.BytesIO()
     np.savez(
@@ -128,7 +128,7 @@ def save_person(person: Person, path: Path) -> None:
         codes=person.codes,
         reference_index=np.int64(person.reference_index),
         style_indices=np.asarray(person.style_indices, np.int64),
-        adapted=np.str_(person.adapted or ""),
+        adapted=np.str_(person.adapted.name if person.adapted is not None else ""),
         has_colours=np.bool_(person.colours is not None),
         **{f"colours/{name}": values for name, values in colours.items()},  # type: ignore[arg-type]
     )
@@ -147,7 +147,7 @@ def load_person(path: Path) -> Person:
             reference_index=int(stored["reference_index"]),
             style_indices=tuple(stored["style_indices"].tolist()),
             colours=ColourModel.from_arrays(colours) if bool(stored["has_colours"]) else None,
-            adapted=Path(str(stored["adapted"])) if str(stored["adapted"]) else None,
+            adapted=path.with_name(str(stored["adapted"])) if str(stored["adapted"]) else None,
         )
 
 

@@ -82,11 +82,13 @@ def test_a_person_reads_back(tmp_path: Path):
         reference_index=107,
         style_indices=(100, 107),
         colours=ColourModel({0: mixture}),
-        adapted=Path("fit.safetensors"),
+        adapted=tmp_path / "fit.safetensors",
     )
     save_person(person, tmp_path / "0.npz")
-    again = load_person(tmp_path / "0.npz")
-    assert again.style_indices == (100, 107) and again.adapted == Path("fit.safetensors")
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    again = load_person((tmp_path / "0.npz").rename(moved / "0.npz"))
+    assert again.style_indices == (100, 107) and again.adapted == moved / "fit.safetensors"
     assert np.array_equal(again.codes, person.codes)
     assert np.array_equal(again.reference_crop, person.reference_crop)
     assert again.colours is not None and np.array_equal(again.colours.mixtures[0].means, mixture.means)
