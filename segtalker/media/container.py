@@ -23,11 +23,13 @@ def open_media(path: Path | str) -> InputContainer:
     `%d` or a `:` in the name has no meaning. Raises `MediaError` with the reason.
     """
     path = Path(path)
-    if not path.exists():
-        raise MediaError(f"{path}: no such file. Check the path.")
-    if path.is_dir():
-        raise MediaError(f"{path}: is a folder. Name one video, picture or sound file.")
     try:
+        if not path.exists():
+            raise MediaError(f"{path}: no such file. Check the path.")
+        if path.is_dir():
+            raise MediaError(f"{path}: is a folder. Name one video, picture or sound file.")
+        if not path.is_file():
+            raise MediaError(f"{path}: is a pipe or a device. Save it as a file first.")
         if path.stat().st_size == 0:
             raise MediaError(f"{path}: the file is empty (0 bytes). Copy or export it again.")
         options = {"protocol_whitelist": "file", "pattern_type": "none"}

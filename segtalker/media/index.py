@@ -25,6 +25,7 @@ from segtalker.media.container import open_media, reason, video_stream
 DEFAULT_RATE = Fraction(25)
 _ONE_PACKET_ONE_FRAME = {"h264", "hevc", "av1", "vp9", "mpeg2video", "mpeg4", "prores", "dnxhd"}
 _ONE_PACKET_ONE_FRAME |= {"mjpeg", "ffv1", "ffvhuff", "huffyuv", "png", "qtrle", "rawvideo", "gif"}
+_PICTURE_BRANDS = ("avif", "mif1", "heic", "heix")  # pictures in the container of mp4
 _NOMINAL = [Fraction(n) for n in (5, 8, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120, 240)]
 _NOMINAL += [Fraction(n * 1000, 1001) for n in (15, 24, 30, 48, 60, 120, 240)]
 
@@ -88,6 +89,10 @@ class _Packets:
 def _frame_table(path: Path, modified_ns: int, size: int) -> FrameTable:
     with open_media(path) as container:
         stream = video_stream(container, path)
+        may_be_still = (
+            container.format.name in ("gif", "apng", "webp")
+            or container.metadata.get("major_brand", "") in _PICTURE_BRANDS
+        )
         is_still = container.format.name == "image2" or container.format.name.endswith("_pipe")
         is_avi = container.format.name == "avi"
         has_audio = any(s.codec_context is not None for s in container.streams.audio)
@@ -124,7 +129,7 @@ def _frame_table(path: Path, modified_ns: int, size: int) -> FrameTable:
         start_s=int(pts[0]) * base,
         frame_rate=rate,
         is_vfr=is_vfr,
-        is_image=len(pts) == 1 and (is_still or container.format.name in ("gif", "apng", "webp")),
+        is_image=len(pts) == 1 and (is_still or may_be_still),
         has_audio=has_audio,
         losses=tuple(losses),
     )

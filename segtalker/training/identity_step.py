@@ -6,13 +6,9 @@ Background is blanked, or the network would learn the room instead of the person
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from segtalker.data.dataset import ClipsConfig
@@ -20,10 +16,10 @@ from segtalker.data.dataset_sgi import SGIBatches, SGIDataConfig
 from segtalker.losses.contrastive import identity_contrast
 from segtalker.models.frozen.arcface import ArcFace, ArcFaceConfig
 from segtalker.regions import Region
-from segtalker.training.loop import Batch, Metrics, RunConfig, TrainContext, autocast, seeded
+from segtalker.training.loop import Batch, Metrics, RunConfig, autocast
 from segtalker.training.sgi_step import to_float
+from segtalker.training.single import SingleTask
 from segtalker.training.state import OptimConfig, TrainState
-from segtalker.weights.checkpoint import save_weights
 
 _ANYWHERE = 1_000_000
 
@@ -41,26 +37,14 @@ class IdentityTrainConfig:
     val_batches: int = 4
 
 
-class IdentityTask:
+class IdentityTask(SingleTask[IdentityTrainConfig]):
     """Trains the embedder; see `training/loop.py` for what each method is for."""
 
+    name, network = "identity", ArcFace
+
     def __init__(self, cfg: IdentityTrainConfig) -> None:
-        self.cfg = cfg
-        self.notes: list[str] = []
-        self._train = SGIBatches(cfg.clips, cfg.data, cfg.run.seed)
+        super().__init__(cfg, SGIBatches(cfg.clips, cfg.data, cfg.run.seed))
         self._val = SGIBatches(cfg.clips, cfg.data, seed=0, train=False)
-
-    def build(self, context: TrainContext) -> TrainState:
-        """The network with its optimizer."""
-        cfg = self.cfg
-        state = TrainState(self._train.sampler, context.device, cfg.run.channels_last)
-        net = seeded(lambda: ArcFace(cfg.model), cfg.run.seed)
-        state.add("identity", net, cfg.optimizer, cfg.run.max_steps, wrap=context.wrap)
-        return state
-
-    def batches(self) -> SGIBatches:
-        """Training batches by step."""
-        return self._train
 
     def step(self, state: TrainState, batch: Batch) -> Metrics:
         """Contrast of two pictures of each person, anywhere in a clip, with all other people."""
@@ -68,9 +52,7 @@ class IdentityTask:
             both = state.nets["identity"](torch.cat(_faces(batch)))
         one, other = both.chunk(2)
         loss = identity_contrast(one, other, batch["identity"], self.cfg.temperature)
-        loss.backward()
-        figures = {"loss": float(loss.detach()), "grad_norm": float(state.apply("identity"))}
-        return {**figures, "lr": state.learning_rate("identity")}
+        return self.update(state, {"loss": loss})
 
     @torch.no_grad()
     def validate(self, state: TrainState) -> Metrics:
@@ -89,20 +71,6 @@ class IdentityTask:
             return {"val_same_cosine": float(right.mean())}
         order = (right[:, None] > wrong[None]).float().mean()
         return {"val_auc": float(order), "val_same_cosine": float(right.mean())}
-
-    def picture(self, state: TrainState) -> NDArray[np.uint8] | None:
-        """There is nothing to see."""
-        return None
-
-    def alert(self, step: int, metrics: Mapping[str, float]) -> str | None:
-        """Nothing is known to go wrong quietly."""
-        return None
-
-    def save(self, state: TrainState, folder: Path, figures: Mapping[str, float]) -> Path:
-        """Slim weights of the averaged network."""
-        info = {"steps": state.step, "seed": self.cfg.run.seed, "figures": dict(figures)}
-        net = state.averaged("identity")
-        return save_weights(net, self.cfg.model, folder / "identity.safetensors", info)
 
 
 def _faces(batch: Batch) -> tuple[Tensor, Tensor]:

@@ -6,9 +6,7 @@ It stands in for the published parser in SGI's parsing loss (`parsing_mini`) and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,10 +18,10 @@ from segtalker.data.dataset_sgi import SGIBatches, SGIDataConfig
 from segtalker.metrics.segmentation import confusion, mean_iou
 from segtalker.models.frozen.maskgan_unet import ParsingUNet, ParsingUNetConfig
 from segtalker.regions import colourize
-from segtalker.training.loop import Batch, Metrics, RunConfig, TrainContext, autocast, seeded
+from segtalker.training.loop import Batch, Metrics, RunConfig, autocast
 from segtalker.training.sgi_step import to_float
+from segtalker.training.single import SingleTask
 from segtalker.training.state import OptimConfig, TrainState
-from segtalker.weights.checkpoint import save_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,36 +36,21 @@ class ParsingUNetTrainConfig:
     val_batches: int = 4
 
 
-class ParsingUNetTask:
+class ParsingUNetTask(SingleTask[ParsingUNetTrainConfig]):
     """Trains the U-Net; see `training/loop.py` for what each method is for."""
 
+    name, network = "parsing_unet", ParsingUNet
+
     def __init__(self, cfg: ParsingUNetTrainConfig) -> None:
-        self.cfg = cfg
-        self.notes: list[str] = []
-        self._train = SGIBatches(cfg.clips, cfg.data, cfg.run.seed)
+        super().__init__(cfg, SGIBatches(cfg.clips, cfg.data, cfg.run.seed))
         self._val = SGIBatches(cfg.clips, cfg.data, seed=0, train=False)
-
-    def build(self, context: TrainContext) -> TrainState:
-        """The network with its optimizer."""
-        cfg = self.cfg
-        state = TrainState(self._train.sampler, context.device, cfg.run.channels_last)
-        net = seeded(lambda: ParsingUNet(cfg.model), cfg.run.seed)
-        state.add("parsing_unet", net, cfg.optimizer, cfg.run.max_steps, wrap=context.wrap)
-        return state
-
-    def batches(self) -> SGIBatches:
-        """Training batches by step."""
-        return self._train
 
     def step(self, state: TrainState, batch: Batch) -> Metrics:
         """Cross-entropy of every pixel."""
         image = to_float(batch["source_image"], batch["source_image"].shape[1])
         with autocast(state.device, self.cfg.run.precision):
             logits = state.nets["parsing_unet"](image)
-        loss = F.cross_entropy(logits.float(), batch["source_map"].long())
-        loss.backward()
-        figures = {"loss": float(loss.detach()), "grad_norm": float(state.apply("parsing_unet"))}
-        return {**figures, "lr": state.learning_rate("parsing_unet")}
+        return self.update(state, {"loss": F.cross_entropy(logits.float(), batch["source_map"].long())})
 
     @torch.no_grad()
     def validate(self, state: TrainState) -> Metrics:
@@ -84,16 +67,6 @@ class ParsingUNetTask:
         found, truth, images = self._parsed(state, 0)
         columns = [images, colourize(found), colourize(truth)]
         return np.concatenate([np.concatenate(list(column[:6])) for column in columns], axis=1)
-
-    def alert(self, step: int, metrics: Mapping[str, float]) -> str | None:
-        """Nothing is known to go wrong quietly."""
-        return None
-
-    def save(self, state: TrainState, folder: Path, figures: Mapping[str, float]) -> Path:
-        """Slim weights of the averaged network."""
-        info = {"steps": state.step, "seed": self.cfg.run.seed, "figures": dict(figures)}
-        net = state.averaged("parsing_unet")
-        return save_weights(net, self.cfg.model, folder / "parsing_unet.safetensors", info)
 
     def _parsed(
         self, state: TrainState, number: int

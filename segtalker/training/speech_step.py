@@ -6,14 +6,11 @@ the few frames whose maps it can afford to draw, and would know no voice but tho
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from segtalker.data.dataset import ClipsConfig
@@ -21,9 +18,9 @@ from segtalker.data.dataset_speech import SpeechBatches, SpeechDataConfig
 from segtalker.data.phones import UNKNOWN_PHONE
 from segtalker.metrics.opening import correlation
 from segtalker.models.speech_encoder import SpeechEncoder, SpeechEncoderConfig
-from segtalker.training.loop import Batch, Metrics, RunConfig, TrainContext, autocast, seeded
+from segtalker.training.loop import Batch, Metrics, RunConfig, autocast
+from segtalker.training.single import SingleTask
 from segtalker.training.state import OptimConfig, TrainState
-from segtalker.weights.checkpoint import save_weights
 
 _OPENING = 0
 
@@ -44,26 +41,14 @@ class SpeechTrainConfig:
     val_batches: int = 4
 
 
-class SpeechTask:
+class SpeechTask(SingleTask[SpeechTrainConfig]):
     """Trains the speech encoder; see `training/loop.py` for what each method is for."""
 
+    name, network = "speech", SpeechEncoder
+
     def __init__(self, cfg: SpeechTrainConfig) -> None:
-        self.cfg = cfg
-        self.notes: list[str] = []
-        self._train = SpeechBatches(cfg.clips, cfg.data, cfg.run.seed)
+        super().__init__(cfg, SpeechBatches(cfg.clips, cfg.data, cfg.run.seed))
         self._val = SpeechBatches(cfg.clips, cfg.data, seed=0, train=False)
-
-    def build(self, context: TrainContext) -> TrainState:
-        """The network with its optimizer."""
-        cfg = self.cfg
-        state = TrainState(self._train.sampler, context.device)
-        net = seeded(lambda: SpeechEncoder(cfg.model), cfg.run.seed)
-        state.add("speech", net, cfg.optimizer, cfg.run.max_steps, wrap=context.wrap)
-        return state
-
-    def batches(self) -> SpeechBatches:
-        """Training batches by step."""
-        return self._train
 
     def step(self, state: TrainState, batch: Batch) -> Metrics:
         """Cross-entropy of the phones and squared error of the mouth, at every token that is no padding."""
@@ -74,11 +59,7 @@ class SpeechTask:
         )
         mouth_loss = F.mse_loss(mouth.float()[~batch["padding"]], batch["mouth"][~batch["padding"]])
         loss = self.cfg.phone_weight * phone_loss + self.cfg.mouth_weight * mouth_loss
-        loss.backward()
-        figures = {"loss": loss, "phones": phone_loss, "mouth": mouth_loss}
-        norm = float(state.apply("speech"))
-        shown = {name: float(value.detach()) for name, value in figures.items()}
-        return {**shown, "grad_norm": norm, "lr": state.learning_rate("speech")}
+        return self.update(state, {"loss": loss, "phones": phone_loss, "mouth": mouth_loss})
 
     @torch.no_grad()
     def validate(self, state: TrainState) -> Metrics:
@@ -98,17 +79,3 @@ class SpeechTask:
             "val_phone_accuracy": float(torch.cat(right).mean()),
             "val_correlation": float(np.mean(correlations)),
         }
-
-    def picture(self, state: TrainState) -> NDArray[np.uint8] | None:
-        """There is nothing to see."""
-        return None
-
-    def alert(self, step: int, metrics: Mapping[str, float]) -> str | None:
-        """Nothing is known to go wrong quietly."""
-        return None
-
-    def save(self, state: TrainState, folder: Path, figures: Mapping[str, float]) -> Path:
-        """Slim weights of the averaged network."""
-        info = {"steps": state.step, "seed": self.cfg.run.seed, "figures": dict(figures)}
-        net = state.averaged("speech")
-        return save_weights(net, self.cfg.model, folder / "speech.safetensors", info)

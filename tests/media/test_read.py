@@ -1,4 +1,5 @@
 import itertools
+import os
 import warnings
 from fractions import Fraction
 
@@ -146,6 +147,16 @@ def test_a_still_picture_is_a_video_of_one_frame(tmp_path):
         assert next(read_frames(tmp_path / name, max_side=24)).image.shape == (16, 24, 3)
 
 
+def test_a_picture_in_the_container_of_a_video_is_a_picture(tmp_path):
+    with av.open(str(tmp_path / "face.avif"), "w") as container:
+        stream = container.add_stream("libsvtav1")
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 96, 3), np.uint8))))
+        container.mux(stream.encode(None))
+    info = probe(tmp_path / "face.avif")
+    assert info.is_image and (info.width, info.height) == (96, 64)
+
+
 def test_transparent_pixels_lie_on_black(tmp_path):
     cv2 = pytest.importorskip("cv2")
     picture = np.full((10, 10, 4), 200, np.uint8)
@@ -256,6 +267,7 @@ def test_equal_times_are_moved_apart_and_no_frame_is_lost():
 
 
 def _bad_inputs(folder):
+    os.mkfifo(folder / "pipe")
     (folder / "text.mp4").write_text("this is no video at all, only words\n" * 50)
     (folder / "empty.mp4").touch()
     whole = write_tiny_video(folder / "whole.mp4", 20)
@@ -282,6 +294,8 @@ def _bad_inputs(folder):
         ("list.m3u8", "m3u8"),
         ("broken.png", "no frame|not a media file"),
         (".", "is a folder"),
+        ("pipe", "is a pipe"),
+        ("n" * 300, "name too long"),
     ],
 )
 @pytest.mark.parametrize("call", [probe, frame_times, lambda path: list(read_frames(path))])
