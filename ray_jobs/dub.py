@@ -30,8 +30,9 @@ class Dubber:
         """The row with its outcome: `done`, or `failed` and why; a bad clip never stops the job."""
         try:
             report = self._segtalker.dub(row["video"], row["speech"], row["output"], quiet=True)
-        except (SegTalkerError, OSError, RuntimeError, ValueError) as error:
-            return {**row, "status": "failed", "error": str(error), "frames": 0, "synthesized": 0}
+        except Exception as error:  # whatever it is, the other clips go on and the outcome says it
+            why = str(error) if isinstance(error, SegTalkerError) else f"{type(error).__name__}: {error}"
+            return {**row, "status": "failed", "error": why, "frames": 0, "synthesized": 0}
         frames = {"frames": report.num_frames, "synthesized": report.synthesized}
         return {**row, "status": "done", "error": "", **frames}
 

@@ -28,7 +28,7 @@ from segtalker.regions import Region
 from segtalker.training.loop import Batch, Metrics, RunConfig, TrainContext, autocast, seeded, split_batch
 from segtalker.training.maps import pool_lower_half
 from segtalker.training.state import OptimConfig, TrainState
-from segtalker.weights.checkpoint import save_weights
+from segtalker.weights.checkpoint import fill_weights, save_weights
 
 EVALUATION_GAP = 10
 """Frames (0.4 s) that wrong pairs are apart at least when accuracy is measured."""
@@ -63,6 +63,8 @@ class SyncNetTrainConfig:
     loss: SyncLossConfig = field(default_factory=SyncLossConfig)
     optimizer: OptimConfig = field(default_factory=OptimConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    start_from: Path | None = None
+    """Weights of a SyncNet to go on from, of the same size."""
     name: str = "syncnet"
     """Of the weights file."""
     accumulate: int = 1
@@ -84,6 +86,8 @@ class SyncNetTask:
         cfg = self.cfg
         state = TrainState(self._train.sampler, context.device, cfg.run.channels_last)
         net = seeded(lambda: Embedder(SyncNet(cfg.model)), cfg.run.seed)
+        if cfg.start_from is not None:
+            fill_weights(net.syncnet, cfg.start_from)
         state.add("syncnet", net, cfg.optimizer, cfg.run.max_steps, wrap=context.wrap)
         return state
 

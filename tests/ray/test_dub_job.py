@@ -12,7 +12,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.weights]
 
 
 def test_a_manifest_of_two_good_clips_and_a_bad_one_gives_three_outcomes(cluster, tmp_path):
-    from ray_jobs.dub import dub_manifest
+    from ray_jobs.dub import Dubber, dub_manifest
+    from segtalker.config import to_dict
     from segtalker.pipeline import DubConfig, NetworkConfig
 
     portrait = real_portrait(tmp_path / "portrait.png")
@@ -37,4 +38,6 @@ def test_a_manifest_of_two_good_clips_and_a_bad_one_gives_three_outcomes(cluster
     assert [row["status"] for row in found] == ["done", "failed", "done"]
     assert "bad.mp4" in found[1]["error"]
     assert [row["synthesized"] for row in found] == [5, 0, 5]
+    without_output = {"video": str(portrait), "speech": str(speech), "output": None}
+    assert Dubber(to_dict(config))(without_output)["status"] == "failed"
     assert sorted(path.name for path in (tmp_path / "out").glob("*.mp4")) == ["one.mp4", "two.mp4"]

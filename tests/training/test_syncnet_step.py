@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from segtalker.data.phones import UNKNOWN_PHONE
 from segtalker.training.loop import LocalContext
 from segtalker.training.run import make_task
-from segtalker.training.syncnet_step import balanced_accuracy, pair_masks
+from segtalker.training.syncnet_step import balanced_accuracy, pair_masks, phone_loss
 from tests.training.recipes import run_steps, smoke_config
 
 
@@ -66,3 +67,22 @@ def test_half_precision_gives_nearly_the_same_loss(tiny_corpus, tmp_path, precis
     _, metrics = run_steps("syncnet", cfg, 1, tmp_path)
     _, plain = run_steps("syncnet", smoke_config("syncnet", tiny_corpus), 1, tmp_path)
     assert metrics[0]["loss"] == pytest.approx(plain[0]["loss"], rel=0.02)
+
+
+def test_a_training_goes_on_from_weights(tiny_corpus, tmp_path):
+    task = make_task("syncnet", smoke_config("syncnet", tiny_corpus))
+    first, _ = run_steps("syncnet", task.cfg, 3, tmp_path)
+    path = task.save(first, tmp_path, {})
+    again = make_task("syncnet", smoke_config("syncnet", tiny_corpus, f"start_from={path}"))
+    net = again.build(LocalContext(tmp_path, "cpu")).nets["syncnet"]
+    assert torch.allclose(net.syncnet.bias, first.averaged("syncnet").syncnet.bias, atol=1e-3)
+
+
+def test_phones_that_nobody_knows_cost_nothing(tiny_corpus):
+    logits = torch.randn(6, 5, 40, requires_grad=True)
+    unknown = torch.full((2, 3, 5), UNKNOWN_PHONE)
+    assert float(phone_loss(logits, unknown)) == 0.0
+    one = unknown.clone()
+    one[1, 2, 4] = 7
+    expected = -logits[5, 4].log_softmax(0)[7]
+    assert torch.allclose(phone_loss(logits, one), expected)
