@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import segtalker
-from segtalker.errors import SegTalkerError
+from segtalker.errors import SegTalkerError, StorageError
 
 Parser = argparse.ArgumentParser
 Arguments = argparse.Namespace
@@ -40,6 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SegTalkerError as error:
         print(f"segtalker {arguments.command}: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"segtalker {arguments.command}: {error.filename}: {error.strerror}.", file=sys.stderr)
+        return StorageError.exit_code
     except KeyboardInterrupt:
         print(
             f"segtalker {arguments.command}: stopped; run the same command again to go on.", file=sys.stderr

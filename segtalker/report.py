@@ -81,8 +81,11 @@ class DubReport:
             f"video:  {self.output}",
             f"frames: {self.num_frames} ({self.duration_s:.2f} s), {self.synthesized} dubbed"
             + (f", passed through: {why}" if why else ""),
-            f"time:   {total:.1f} s" + (f", {self.num_frames / total:.1f} frames/s" if total > 0 else ""),
+            f"time:   {total:.1f} s"
+            + (f", {self.num_frames / total:.1f} frames/s" if total > 0 and not self.reused_segments else ""),
         ]
+        if self.reused_segments:
+            lines.append(f"reused: {self.reused_segments} segments of an earlier run")
         if self.maps:
             lines.append(f"maps:   {self.maps}")
         return "\n".join([*lines, *(f"note:   {warning}" for warning in self.warnings)])

@@ -13,7 +13,7 @@ import segtalker
 from segtalker import cli
 from segtalker.cli import COMMANDS, TRAININGS, build_parser, main
 from segtalker.config import load_config
-from segtalker.errors import FaceNotFound
+from segtalker.errors import FaceNotFound, StorageError
 from segtalker.pipeline import DubConfig, SegTalker
 from segtalker.synthetic.plan import SynthConfig
 from segtalker.training.run import TASKS
@@ -44,6 +44,12 @@ def test_an_error_of_the_user_is_one_line_and_its_exit_code(monkeypatch, capsys)
     )
     assert main(["doctor"]) == FaceNotFound.exit_code
     assert capsys.readouterr().err == "segtalker doctor: clip.mp4: no face in 10 of 10 frames.\n"
+
+
+def test_a_folder_that_is_a_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "file").touch()
+    assert main(["demo", "--out", str(tmp_path / "file"), "--quiet"]) == StorageError.exit_code
+    assert capsys.readouterr().err == f"segtalker demo: {tmp_path / 'file'}: File exists.\n"
 
 
 def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys):
