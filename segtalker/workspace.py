@@ -109,7 +109,8 @@ def explain_os_errors(output: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _REASONS:
             raise
-        where = error.filename or output
+        named = str(error.filename or output)
+        where = output if named.endswith(".part") else named  # nobody has heard of our temporary files
         raise StorageError(
             f"{where}: cannot write: {_REASONS[error.errno]}. Mend that, or choose another output, and run "
             "the same command again; finished parts are kept."
