@@ -65,6 +65,9 @@ class SyncDataConfig:
     """Frames between the windows of a clip, where it is long enough."""
     spoken_share: float = 0.9
     """Share of windows that are chosen among those that are more than half spoken."""
+    voices: Path | None = None
+    """A corpus of speech alone (`segtalker synth voices`): each clip brings as many windows of it, by whose
+    phones the speech branch learns to hear more voices."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 
@@ -109,7 +112,8 @@ class SyncBatches:
     """`batch(step)` gives C clips x W windows of T frames.
 
     masks: uint8 [C, W, T, S/2, S] region maps, lower half. mel: [C, W, 1, 80, 16]. start: int64 [C, W],
-    first frames. spoken: bool [C, W]. phones: int64 [C, W, T], see `phone_labels`.
+    first frames. spoken: bool [C, W]. phones: int64 [C, W, T], see `phone_labels`. With `voices` also
+    voices_mel and voices_phones, of the same shapes, for training.
     """
 
     def __init__(
@@ -121,6 +125,9 @@ class SyncBatches:
             raise DataError(f"{clips.folder}: every clip is shorter than {frames + cfg.windows} frames.")
         self._cfg, self._frames = cfg, frames
         self._augment = cfg.augment if train else NO_AUGMENT
+        self._voices: tuple[ShardReader, list[int]] | None = None
+        if cfg.voices is not None and train:
+            self._voices = open_clips(ClipsConfig(folder=cfg.voices), train)
         self.sampler = IndexedSampler(len(self.clips), cfg.clips, seed)
 
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> Batch:
@@ -133,14 +140,27 @@ class SyncBatches:
         starts = spread_starts(spoken, self._cfg, rng)
         maps = self.reader.take(clip, "maps", (starts[:, None] + np.arange(frames)).ravel())
         maps = jitter_maps(maps, self._augment, rng).reshape(len(starts), frames, *maps.shape[1:])
-        mel = sync_mel(self.reader.read(clip, "mel"), starts, frames)
-        return {
+        sample: dict[str, NDArray] = {
             "masks": maps[..., maps.shape[-1] // 2 :, :],
-            "mel": augment_mel(mel, self._augment, rng)[:, None],
             "start": starts,
             "spoken": spoken[starts],
-            "phones": phone_labels(self.reader.rows[clip])[starts[:, None] + np.arange(frames)],
+            **self._hear(self.reader, clip, starts, rng),
         }
+        if self._voices is not None:
+            reader, clips = self._voices
+            other = clips[int(rng.integers(len(clips)))]
+            starts = spread_starts(spoken_windows(reader.rows[other], frames), self._cfg, rng)
+            heard = self._hear(reader, other, starts, rng)
+            sample |= {f"voices_{name}": value for name, value in heard.items()}
+        return sample
+
+    def _hear(
+        self, reader: ShardReader, clip: int, starts: NDArray[np.int64], rng: np.random.Generator
+    ) -> dict[str, NDArray]:
+        """`mel` and `phones` of windows of a clip."""
+        mel = sync_mel(reader.read(clip, "mel"), starts, self._frames)
+        phones = phone_labels(reader.rows[clip])[starts[:, None] + np.arange(self._frames)]
+        return {"mel": augment_mel(mel, self._augment, rng)[:, None], "phones": phones}
 
 
 def spread_starts(

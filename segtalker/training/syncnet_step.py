@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -157,8 +158,15 @@ class SyncNetTask:
             means["loss"] = means["loss"] + cfg.shape_weight * means["shape"]
         if cfg.phone_weight:
             means["phones"] = phone_loss(phones, batch["phones"])
+            if "voices_mel" in batch:
+                means["phones"] = 0.5 * (means["phones"] + self._voices_loss(net, batch))
             means["loss"] = means["loss"] + cfg.phone_weight * means["phones"]
         return means
+
+    def _voices_loss(self, net: nn.Module, batch: Batch) -> Tensor:
+        with autocast(batch["mel"].device, self.cfg.run.precision):
+            told = net(None, batch["voices_mel"].flatten(0, 1))
+        return phone_loss(told, batch["voices_phones"])
 
     def _pair_logits(self, net: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Log-odds [C, W, W] of mask window i with mel window j of each clip; what `Embedder` tells."""
@@ -181,20 +189,23 @@ class Embedder(nn.Module):
         self.shape_heads = nn.ModuleList(nn.Linear(syncnet.cfg.embedding, outputs) for _ in range(2))
         self.phone_head = nn.Linear(syncnet.cfg.embedding, len(PHONE_NAMES) * syncnet.cfg.window)
 
-    def forward(self, masks: Tensor, mel: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, masks: Tensor | None, mel: Tensor) -> Any:
         """Embeddings [N, 512] of lower-half maps [N, T, S/2, S] and of mel [N, 1, 80, 16].
 
         Also scale and bias of the cosine, the mouth's shape as either embedding tells it [2, N, 2 T], and
-        logits [N, T, 40] of the phones that the speech embedding tells.
+        logits [N, T, 40] of the phones that the speech embedding tells; these alone without masks.
         """
         net = self.syncnet
+        heard = net.embed_mel(mel)
+        phones = self.phone_head(heard).unflatten(1, (net.cfg.window, -1))
+        if masks is None:
+            return phones
         pooled = pool_lower_half(masks, net.cfg.size)
         zero = torch.zeros((), device=mel.device)
         bias = net.scale_cosine(zero)
         scale = torch.stack([net.scale_cosine(zero + 1) - bias, bias])
-        embeddings = net.embed_masks(pooled), net.embed_mel(mel)
+        embeddings = net.embed_masks(pooled), heard
         shapes = [head(embedding) for head, embedding in zip(self.shape_heads, embeddings, strict=True)]
-        phones = self.phone_head(embeddings[1]).unflatten(1, (net.cfg.window, -1))
         return *embeddings, scale, torch.stack(shapes), phones
 
 

@@ -86,3 +86,16 @@ def test_phones_that_nobody_knows_cost_nothing(tiny_corpus):
     one[1, 2, 4] = 7
     expected = -logits[5, 4].log_softmax(0)[7]
     assert torch.allclose(phone_loss(logits, one), expected)
+
+
+def test_more_voices_teach_the_speech_branch_alone(tiny_corpus, tmp_path):
+    more = [f"data.voices={tiny_corpus}", "loss.phone_weight=0.5"]
+    task = make_task("syncnet", smoke_config("syncnet", tiny_corpus, *more))
+    batch = task.batches().batch(0, 0, 1)
+    assert batch["voices_mel"].shape == batch["mel"].shape
+    state = task.build(LocalContext(tmp_path, "cpu"))
+    task._voices_loss(state.nets["syncnet"], batch).backward()
+    touched = {n.split(".")[1] for n, p in state.nets["syncnet"].named_parameters() if p.grad is not None}
+    assert touched == {"audio_encoder", "audio_projection", "weight", "bias"}  # the last two: phone head
+    plain = make_task("syncnet", smoke_config("syncnet", tiny_corpus, "loss.phone_weight=0.5"))
+    assert "voices_mel" not in plain.batches().batch(0, 0, 1)
