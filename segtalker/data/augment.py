@@ -34,6 +34,8 @@ class AugmentConfig:
     """Share of samples that get a noise floor."""
     noise_db: tuple[float, float] = (-90.0, -45.0)
     """Level of the floor, dB as in the mel."""
+    warped_bands: float = 1.5
+    """How far resonances move, in speech bands of 26: another vocal tract (VTLP, Jaitly and Hinton 2013)."""
     hidden_bands: int = 5
     """Of the 26 speech bands, hidden at most in a chunk of tokens (SpecAugment, arXiv 1904.08779)."""
     hidden_tokens: int = 6
@@ -54,6 +56,7 @@ NO_AUGMENT = AugmentConfig(
     eq_db=0,
     shift_bins=0,
     noise_share=0,
+    warped_bands=0,
     hidden_bands=0,
     hidden_tokens=0,
     token_noise=0,
@@ -92,15 +95,27 @@ def augment_tokens(tokens: Floats, cfg: AugmentConfig, rng: np.random.Generator)
 
 
 def corrupt_tokens(tokens: Floats, cfg: AugmentConfig, rng: np.random.Generator) -> Floats:
-    """Speech tokens [T, 104] with noise, a band and a stretch of time that are hidden."""
+    """Speech tokens [T, 104] with bent resonances, noise, a band and a stretch of time that are hidden."""
     spoken = np.abs(tokens).max(axis=1, keepdims=True) > 1e-3
     noise = cfg.token_noise * rng.standard_normal(tokens.shape).astype(np.float32)
-    bent = np.where(spoken, tokens + noise, tokens).reshape(len(tokens), 4, 26)
+    warped = _warp_bands(tokens.reshape(len(tokens), 4, 26), cfg.warped_bands, rng)
+    bent = np.where(spoken, warped.reshape(tokens.shape) + noise, tokens).reshape(len(tokens), 4, 26)
     bands, steps = int(rng.integers(cfg.hidden_bands + 1)), int(rng.integers(cfg.hidden_tokens + 1))
     low, first = int(rng.integers(26 - bands + 1)), int(rng.integers(max(1, len(tokens) - steps + 1)))
     bent[:, :, low : low + bands] = 0.0
     bent[first : first + steps] = 0.0
     return bent.reshape(tokens.shape)
+
+
+def _warp_bands(bands: Floats, reach: float, rng: np.random.Generator) -> Floats:
+    """Bands [T, 4, 26] read at places that are off by up to `reach`, smoothly along the frequency axis."""
+    if not reach:
+        return bands
+    place = np.arange(26)
+    source = np.clip(place + np.interp(place, (0, 12.5, 25), rng.uniform(-reach, reach, 3)), 0, 25)
+    low = np.minimum(source.astype(int), 24)
+    share = (source - low).astype(np.float32)
+    return (1 - share) * bands[..., low] + share * bands[..., low + 1]
 
 
 def jitter_maps(maps: NDArray[np.uint8], cfg: AugmentConfig, rng: np.random.Generator) -> NDArray[np.uint8]:

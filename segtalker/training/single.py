@@ -13,7 +13,7 @@ from torch import nn
 from segtalker.data.sampler import IndexedSampler
 from segtalker.training.loop import Metrics, RunConfig, StepBatches, TrainContext, seeded
 from segtalker.training.state import OptimConfig, TrainState
-from segtalker.weights.checkpoint import save_weights
+from segtalker.weights.checkpoint import fill_weights, save_weights
 
 
 class SampledBatches(StepBatches, Protocol):
@@ -59,6 +59,8 @@ class SingleTask(Generic[C]):
         cfg = self.cfg
         state = TrainState(self._train.sampler, context.device, cfg.run.channels_last)
         net = seeded(lambda: type(self).network(cfg.model), cfg.run.seed)
+        if (start := getattr(cfg, "start_from", None)) is not None:
+            fill_weights(net, start)
         state.add(self.name, net, cfg.optimizer, cfg.run.max_steps, wrap=context.wrap)
         return state
 

@@ -1,8 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from segtalker.data.augment import NO_AUGMENT, AugmentConfig, augment_mel, augment_tokens, jitter_maps
+from segtalker.data.augment import (
+    NO_AUGMENT,
+    AugmentConfig,
+    augment_mel,
+    augment_tokens,
+    corrupt_tokens,
+    jitter_maps,
+)
 
 
 def generator() -> np.random.Generator:
@@ -45,3 +54,17 @@ def test_mirroring_twice_gives_the_map_back():
     cfg = AugmentConfig(map_shift=0, map_scale=0, flip_share=1.0)
     once = jitter_maps(maps, cfg, generator())
     assert np.array_equal(once, maps[:, :, ::-1])
+
+
+def test_bent_tokens_keep_silence_and_stay_near_what_was_said() -> None:
+    tokens = np.sin(np.arange(20 * 104, dtype=np.float32) / 9).reshape(20, 104)
+    tokens[5] = 0.0
+    only_warped = replace(NO_AUGMENT, warped_bands=2.0)
+    bent = corrupt_tokens(tokens, only_warped, np.random.default_rng(0))
+    assert not bent[5].any() and bent.shape == tokens.shape
+    assert 0.01 < np.abs(bent - tokens).max() < 1.0
+    assert np.array_equal(corrupt_tokens(tokens, NO_AUGMENT, np.random.default_rng(0)), tokens)
+    hidden = corrupt_tokens(
+        np.ones_like(tokens), replace(NO_AUGMENT, hidden_tokens=6), np.random.default_rng(3)
+    )
+    assert 0 < (hidden == 0).all(axis=1).sum() <= 6
