@@ -27,22 +27,19 @@ _LINES = {
 }
 _CLIP_SECONDS = 5.0
 _CLIP_SEED = 11
-_SETTINGS = {
-    "portrait": {"adapt": {"steps": 60}, "save_maps": True},
-    "clip": {"adapt": {"steps": 60}, "save_maps": True},
-}
+_SETTINGS = {"adapt": {"steps": 60}, "save_maps": True}
 
 
 def run_demo(out: Path, quiet: bool = False) -> str:
     """Make the inputs and both dubs in the folder `out`; returns what to look at."""
     out.mkdir(parents=True, exist_ok=True)
     videos = {"portrait": _portrait(out / "portrait.png"), "clip": _clip(out / "clip.mp4")}
+    talker = SegTalker(parse_config(DubConfig, _SETTINGS))
     shown = []
     for number, (name, video) in enumerate(videos.items()):
         speech = _speech(out / f"{name}_speech.wav", _LINES[name], seed=number)
         output = out / f"{name}_dubbed.mp4"
-        config = parse_config(DubConfig, _SETTINGS[name])
-        report = SegTalker(config).dub(video, speech, output, quiet=quiet)
+        report = talker.dub(video, speech, output, quiet=quiet)
         shown += [report.summary(), f"report: {report_path(output)}", ""]
     return "\n".join(shown).rstrip()
 

@@ -26,6 +26,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,7 @@ class PlanConfig:
     """Constant output rate, "25" or "30000/1001"; the source's own times by default."""
     spans_s: tuple[tuple[float, float], ...] = ()
     """Output seconds [start, end) to be dubbed; everything by default."""
-    after_speech: str = "close"
+    after_speech: Literal["close", "pass"] = "close"
     """Once the speech is over: "close" synthesizes a silent mouth, "pass" leaves the source as it is."""
     chunk_frames: int = 50
     """Output frames of a chunk and of its video segment."""
@@ -62,8 +63,8 @@ class PlanConfig:
     def __post_init__(self) -> None:
         if self.fps is not None:
             _rate(self.fps)
-        if self.after_speech not in ("close", "pass"):
-            raise ValueError(f"after_speech = {self.after_speech!r} is not one of close, pass")
+        if self.min_face_px < 0 or not 0 <= self.max_yaw_deg <= 180:
+            raise ValueError("min_face_px must be >= 0 and max_yaw_deg 0 .. 180")
         if self.chunk_frames < 1:
             raise ValueError("chunk_frames must be at least 1")
         if any(start >= end for start, end in self.spans_s):

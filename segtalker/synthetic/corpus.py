@@ -55,7 +55,7 @@ def run_synth(preset: Preset, out: Path, overrides: Sequence[str] = (), quiet: b
     else:
         from tqdm import tqdm
 
-        with tqdm(desc=f"synth {preset}", unit="clip") as bar:
+        with tqdm(desc=f"synth {preset}", unit="clip", dynamic_ncols=True, disable=None) as bar:
 
             def show(done: int, total: int) -> None:
                 bar.total = total

@@ -242,7 +242,7 @@ def test_speech_of_zero_length_and_a_source_without_frames_are_refused():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"fps": "fast"}, {"fps": "0"}, {"spans_s": ((2, 1),)}, {"after_speech": "x"}, {"chunk_frames": 0}],
+    [{"fps": "fast"}, {"fps": "0"}, {"spans_s": ((2, 1),)}, {"max_yaw_deg": -1}, {"chunk_frames": 0}],
 )
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
