@@ -1,13 +1,13 @@
 """Detail transfer: skin keeps its pores at any network size, and the mouth alone is synthesized.
 
-With the renderer G, source picture I and map M, talking map M' and the warp W from M to M':
+With the renderer G, source picture I and map M, talking map M' and the warp W from M to M', there are two
+pictures of the new map: the warped source W(I), and the network's G(M') in the source's colours. Each errs.
+How far the network errs is seen on the source, as I - G(M); where the two pictures differ by more than that,
+the warp must be wrong. Weighted by the inverse variances a and b of independent errors of network and warp,
+the warped source has the share a / (a + b), and a + b is the squared difference itself.
 
-    out = G(M') + trust * W(I - G(M))
-
-What the network lost on the source frame is carried to the new map and added back, faded where the source
-does not show what the map asks for. Written as W(I) + [G(M') - W(G(M))] it says the same about trusted skin:
-the warped source, plus what the network changes. That change is smoothed on skin, where a small network has
-nothing sharp to say, and keeps its edges on the lips and in the mouth.
+So an unfitted network changes little but the mouth, a network that knows the person corrects the warp where
+it slips, and what the source does not show is the network's alone.
 """
 
 from __future__ import annotations
@@ -31,14 +31,12 @@ class DetailConfig:
 
     strength: float = 1.0
     """0 is the network's picture as it is, 1 returns all that the source shows."""
-    colour_radius: float = 0.06
-    """Reach of the colour correction of what the source does not show."""
-    lip_change: float = 0.5
-    """How much of what the network changes on the lips is kept."""
-    skin_change: float = 0.5
-    """The same on skin, of its smooth part."""
-    skin_radius: float = 0.03
-    """How smooth."""
+    colour_radius: float = 0.1
+    """Reach of the colour correction of the network's picture."""
+    radius: float = 0.04
+    """Reach over which errors are averaged."""
+    tolerance: float = 1.1
+    """Times the network's own squared error by which the pictures may differ before the warp is doubted."""
 
 
 def transfer_detail(
@@ -56,19 +54,22 @@ def transfer_detail(
     """
     cfg = cfg or DetailConfig()
     size, small = source.shape[0], rendered_new.shape[0]
-    lost = _resize(source, small) - rendered_source
-    moved_render = _resize(warp(_resize(rendered_source, size)), small)
-    trust_small = _resize(warp.trust, small)
-    change = rendered_new - moved_render
-    lips = _soft(np.isin(new_map, (Region.LIP, Region.MOUTH)).astype(np.float32), 1.0)[..., None]
-    skin_change = cfg.skin_change * _weighted_blur(change, trust_small, cfg.skin_radius * small)
-    change = lips * cfg.lip_change * change + (1 - lips) * skin_change
-    # What the source does not show takes the network's picture in the colours of its surroundings.
-    colour = _weighted_blur(_resize(warp(_resize(lost, size)), small), trust_small, cfg.colour_radius * small)
-    invented = rendered_new + cfg.strength * colour
-    kept = warp(source, cv2.INTER_CUBIC) + _resize(change, size)
-    trust = (_soft(warp.trust, size / 200) * warp.trust)[..., None] * cfg.strength
-    return trust * kept + (1 - trust) * _resize(invented, size)
+    trust = _resize(warp.trust, small)
+    moved = warp(source, cv2.INTER_CUBIC)
+    moved_small = _resize(moved, small)
+    lost = moved_small - _resize(warp(_resize(rendered_source, size)), small)
+    colour = _weighted_blur(lost, trust, cfg.colour_radius * small)
+    drawn = rendered_new + cfg.strength * colour
+    own_error = _soft(np.square(lost - colour).mean(axis=2), cfg.radius * small)
+    difference = _soft(np.square(moved_small - drawn).mean(axis=2), cfg.radius * small)
+    share = np.clip(cfg.tolerance * own_error / np.maximum(difference, 1e-3), 0, 1)
+    # Texture that is too fine for the network comes from the source even where the warp slips, but not on
+    # lips and teeth, whose edges would be seen twice.
+    lips = _soft(np.isin(new_map, (Region.LIP, Region.MOUTH)).astype(np.float32), 1.0)
+    texture = _resize(np.maximum(share, 1 - lips), size)[..., None] * (moved - _resize(moved_small, size))
+    share, shown = _resize(share, size)[..., None], _resize(moved_small - drawn, size)
+    kept = (_soft(warp.trust, size / 200) * warp.trust)[..., None] * cfg.strength
+    return _resize(drawn, size) + kept * (share * shown + texture)
 
 
 def _weighted_blur(picture: FloatImage, weight: FloatImage, sigma: float) -> FloatImage:

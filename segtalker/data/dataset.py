@@ -28,7 +28,7 @@ from segtalker.audio.windows import (
     sync_window_start,
 )
 from segtalker.data.augment import NO_AUGMENT, AugmentConfig, augment_mel, augment_tokens, jitter_maps
-from segtalker.data.phones import frame_times, phone_labels, spoken_windows
+from segtalker.data.phones import UNKNOWN_PHONE, frame_times, phone_labels, spoken_windows
 from segtalker.data.sampler import Draw, IndexedSampler
 from segtalker.data.shards import FPS, ShardReader
 from segtalker.errors import DataError
@@ -127,7 +127,10 @@ class SyncBatches:
         self._augment = cfg.augment if train else NO_AUGMENT
         self._voices: tuple[ShardReader, list[int]] | None = None
         if cfg.voices is not None and train:
-            self._voices = open_clips(ClipsConfig(folder=cfg.voices), train)
+            # Without pictures nobody is seen in it: `identities` does not matter, what is heard does.
+            heard = ClipsConfig(folder=cfg.voices, exclude_engines=clips.exclude_engines)
+            reader, found = open_clips(heard, train)
+            self._voices = reader, [i for i in found if reader.rows[i].num_frames >= frames + cfg.windows]
         self.sampler = IndexedSampler(len(self.clips), cfg.clips, seed)
 
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> Batch:
@@ -160,6 +163,8 @@ class SyncBatches:
         """`mel` and `phones` of windows of a clip."""
         mel = sync_mel(reader.read(clip, "mel"), starts, self._frames)
         phones = phone_labels(reader.rows[clip])[starts[:, None] + np.arange(self._frames)]
+        unheard = max(0, self._frames - SYNC_FRAMES) // 2  # frames at either end of a longer window
+        phones[:, :unheard] = phones[:, self._frames - unheard :] = UNKNOWN_PHONE
         return {"mel": augment_mel(mel, self._augment, rng)[:, None], "phones": phones}
 
 

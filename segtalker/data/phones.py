@@ -16,6 +16,8 @@ PHONE_NAMES = (
 """ARPAbet without stress, and silence; the order of all logits of phones."""
 UNKNOWN_PHONE = -1
 """Label where nobody knows."""
+_PLACES = {name: place for place, name in enumerate(PHONE_NAMES)}
+_TIME_EPSILON = 1e-5  # frames; sums of decimal times must not decide on which side of a border a frame lies
 
 
 def frame_times(row: Row) -> NDArray[np.float64]:
@@ -24,13 +26,12 @@ def frame_times(row: Row) -> NDArray[np.float64]:
 
 
 def phone_labels(row: Row) -> NDArray[np.int64]:
-    """[T] place in `PHONE_NAMES` of the phone at each frame's time; `UNKNOWN_PHONE` without phones."""
-    if not row.phones:
-        return np.full(row.num_frames, UNKNOWN_PHONE, np.int64)
-    starts = np.array([phone.start_s for phone in row.phones]) - 1e-6
-    labels = np.array([PHONE_NAMES.index(phone.label) for phone in row.phones], np.int64)
-    place = np.searchsorted(starts, frame_times(row), side="right") - 1
-    return labels[np.clip(place, 0, len(labels) - 1)]
+    """[T] place in `PHONE_NAMES` of the phone at each frame's time; `UNKNOWN_PHONE` where there is none."""
+    labels = np.full(row.num_frames, UNKNOWN_PHONE, np.int64)
+    for phone in row.phones:
+        first, stop = (int(np.ceil(time * FPS - _TIME_EPSILON)) for time in (phone.start_s, phone.end_s))
+        labels[max(first, 0) : max(stop, 0)] = _PLACES.get(phone.label, UNKNOWN_PHONE)
+    return labels
 
 
 def spoken_frames(row: Row) -> NDArray[np.bool_]:

@@ -17,13 +17,15 @@ from torch import Tensor
 from segtalker.data.dataset import ClipsConfig
 from segtalker.data.dataset_speech import SpeechBatches, SpeechDataConfig
 from segtalker.data.phones import UNKNOWN_PHONE
+from segtalker.data.shards import MOUTH
 from segtalker.metrics.opening import correlation
 from segtalker.models.speech_encoder import SpeechEncoder, SpeechEncoderConfig
 from segtalker.training.loop import Batch, Metrics, RunConfig, autocast
+from segtalker.training.phones import phone_loss
 from segtalker.training.single import SingleTask
 from segtalker.training.state import OptimConfig, TrainState
 
-_OPENING = 0
+_OPENING = MOUTH.index("opening")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +59,10 @@ class SpeechTask(SingleTask[SpeechTrainConfig]):
         """Cross-entropy of the phones and squared error of the mouth, at every token that is no padding."""
         with autocast(state.device, self.cfg.run.precision):
             phones, mouth = state.nets["speech"](batch["tokens"], batch["padding"])
-        phone_loss = F.cross_entropy(
-            phones.float().flatten(0, 1), batch["phones"].flatten(), ignore_index=UNKNOWN_PHONE
-        )
+        heard = phone_loss(phones, batch["phones"])
         mouth_loss = F.mse_loss(mouth.float()[~batch["padding"]], batch["mouth"][~batch["padding"]])
-        loss = self.cfg.phone_weight * phone_loss + self.cfg.mouth_weight * mouth_loss
-        return self.update(state, {"loss": loss, "phones": phone_loss, "mouth": mouth_loss})
+        loss = self.cfg.phone_weight * heard + self.cfg.mouth_weight * mouth_loss
+        return self.update(state, {"loss": loss, "phones": heard, "mouth": mouth_loss})
 
     @torch.no_grad()
     def validate(self, state: TrainState) -> Metrics:
@@ -75,8 +75,8 @@ class SpeechTask(SingleTask[SpeechTrainConfig]):
             phones, mouth = net(batch["tokens"], batch["padding"])
             known = batch["phones"] != UNKNOWN_PHONE
             right.append((phones.argmax(dim=-1) == batch["phones"])[known].float())
-            for i, heard in enumerate(known):
-                drawn, truth = (m[i, heard, _OPENING].cpu().numpy() for m in (mouth, batch["mouth"]))
+            for i, spoken in enumerate(~batch["padding"]):
+                drawn, truth = (m[i, spoken, _OPENING].cpu().numpy() for m in (mouth, batch["mouth"]))
                 correlations.append(correlation(drawn, truth))
         return {
             "val_phone_accuracy": float(torch.cat(right).mean()),

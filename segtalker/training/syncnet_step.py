@@ -2,10 +2,10 @@
 
 The paper pairs each window with one right or wrong piece of speech. Here every window of a clip meets the
 speech of every other window of that clip, and the network must also pick the right one among them: without
-these many in-clip negatives it sits at a loss of 0.69 for very long. From either embedding alone it also
-tells the mouth's opening (in training only): under a norm that does not mix samples both embeddings would
-otherwise collapse to constants, and the loss stay at 0.69 for good. The same task trains the expert that only
-evaluates.
+these many in-clip negatives it sits at a loss of 0.69 for very long. In training only, it also tells the
+mouth's opening from either embedding alone, and from the speech the phones where a corpus knows them: under
+a norm that does not mix samples both embeddings would otherwise collapse to constants, and the loss stay at
+0.69 for good. The same task trains the expert that only evaluates.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from segtalker.data.dataset import ClipsConfig, SyncBatches, SyncDataConfig
-from segtalker.data.phones import PHONE_NAMES, UNKNOWN_PHONE
+from segtalker.data.phones import PHONE_NAMES
 from segtalker.losses.sync import in_clip_sync_loss, pair_bce
 from segtalker.models.syncnet import SyncNet, SyncNetConfig
 from segtalker.regions import Region
 from segtalker.training.loop import Batch, Metrics, RunConfig, TrainContext, autocast, seeded, split_batch
 from segtalker.training.maps import pool_lower_half
+from segtalker.training.phones import phone_loss
 from segtalker.training.state import OptimConfig, TrainState
 from segtalker.weights.checkpoint import fill_weights, save_weights
 
@@ -79,6 +80,8 @@ class SyncNetTask:
     def __init__(self, cfg: SyncNetTrainConfig) -> None:
         self.cfg = cfg
         self.notes: list[str] = []
+        if cfg.data.voices is not None and not cfg.loss.phone_weight:
+            self.notes.append("data.voices is not used: loss.phone_weight is 0.")
         self._train = SyncBatches(cfg.clips, cfg.data, cfg.model.window, cfg.run.seed)
         self._val = SyncBatches(cfg.clips, cfg.data, cfg.model.window, seed=0, train=False)
 
@@ -86,7 +89,7 @@ class SyncNetTask:
         """The network with its optimizer."""
         cfg = self.cfg
         state = TrainState(self._train.sampler, context.device, cfg.run.channels_last)
-        net = seeded(lambda: Embedder(SyncNet(cfg.model)), cfg.run.seed)
+        net = seeded(lambda: Embedder(SyncNet(cfg.model), cfg.loss.phone_weight > 0), cfg.run.seed)
         if cfg.start_from is not None:
             fill_weights(net.syncnet, cfg.start_from)
         state.add("syncnet", net, cfg.optimizer, cfg.run.max_steps, wrap=context.wrap)
@@ -168,7 +171,7 @@ class SyncNetTask:
             told = net(None, batch["voices_mel"].flatten(0, 1))
         return phone_loss(told, batch["voices_phones"])
 
-    def _pair_logits(self, net: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def _pair_logits(self, net: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Any]:
         """Log-odds [C, W, W] of mask window i with mel window j of each clip; what `Embedder` tells."""
         clips, windows = batch["start"].shape
         with autocast(batch["mel"].device, self.cfg.run.precision):
@@ -182,22 +185,27 @@ class SyncNetTask:
 class Embedder(nn.Module):
     """SyncNet's two branches in one forward pass, fed with region maps as stored."""
 
-    def __init__(self, syncnet: SyncNet) -> None:
+    def __init__(self, syncnet: SyncNet, hear_phones: bool = False) -> None:
         super().__init__()
         self.syncnet = syncnet
         outputs = len(_SHAPE_REGIONS) * syncnet.cfg.window
         self.shape_heads = nn.ModuleList(nn.Linear(syncnet.cfg.embedding, outputs) for _ in range(2))
-        self.phone_head = nn.Linear(syncnet.cfg.embedding, len(PHONE_NAMES) * syncnet.cfg.window)
+        # A head without a loss would have no gradient, which data parallelism does not forgive.
+        phones = len(PHONE_NAMES) * syncnet.cfg.window
+        self.phone_head = nn.Linear(syncnet.cfg.embedding, phones) if hear_phones else None
 
     def forward(self, masks: Tensor | None, mel: Tensor) -> Any:
         """Embeddings [N, 512] of lower-half maps [N, T, S/2, S] and of mel [N, 1, 80, 16].
 
         Also scale and bias of the cosine, the mouth's shape as either embedding tells it [2, N, 2 T], and
-        logits [N, T, 40] of the phones that the speech embedding tells; these alone without masks.
+        logits [N, T, 40] of the phones that the speech embedding tells (None without `hear_phones`); these
+        alone without masks.
         """
         net = self.syncnet
         heard = net.embed_mel(mel)
-        phones = self.phone_head(heard).unflatten(1, (net.cfg.window, -1))
+        phones = (
+            None if self.phone_head is None else self.phone_head(heard).unflatten(1, (net.cfg.window, -1))
+        )
         if masks is None:
             return phones
         pooled = pool_lower_half(masks, net.cfg.size)
@@ -223,13 +231,6 @@ def shape_loss(shapes: Tensor, shares: Tensor) -> Tensor:
     target = target / target.std(dim=1, keepdim=True).clamp_min(1e-4)
     told = shapes.float() - shapes.float().mean(dim=2, keepdim=True)
     return (told - target).square().mean()
-
-
-def phone_loss(logits: Tensor, phones: Tensor) -> Tensor:
-    """Mean cross-entropy of `logits` [N, T, 40] and labels [C, W, T] that are known (not `UNKNOWN_PHONE`)."""
-    labels = phones.flatten()
-    total = F.cross_entropy(logits.float().flatten(0, 1), labels, ignore_index=UNKNOWN_PHONE, reduction="sum")
-    return total / (labels != UNKNOWN_PHONE).sum().clamp(min=1)
 
 
 def pair_masks(start: Tensor, spoken: Tensor, gap: int, spoken_only: bool = False) -> tuple[Tensor, Tensor]:

@@ -67,7 +67,7 @@ class TSGTrainConfig:
     speech: Path | None = None
     """Weights of a trained speech encoder to listen with; without it the context encoder starts at random."""
     tune_speech: bool = False
-    """Train the given speech encoder further; else it stays as it is."""
+    """Train a pretrained speech encoder (of `speech` or `start_from`) further; else it stays as it is."""
     syncnet: Path | None = None
     """Weights of the frozen SyncNet; without it the sync loss is off."""
     sync_from: int = 0
@@ -105,6 +105,8 @@ class TSGTask:
             fill_weights(net.tsg, cfg.start_from)
         if cfg.speech is not None:
             self._take_over(net.tsg, cfg.speech)
+        pretrained = cfg.speech is not None or cfg.start_from is not None
+        net.tsg.context_encoder.requires_grad_(cfg.tune_speech or not pretrained)
         state.add("tsg", net, cfg.optimizer, cfg.run.max_steps, wrap=context.wrap)
         if cfg.syncnet is not None and cfg.loss.sync_weight and cfg.data.frames == 5:
             expert = load_weights(cfg.syncnet, "syncnet", context.device)
@@ -181,7 +183,6 @@ class TSGTask:
                 "model.context into this configuration."
             )
         tsg.context_encoder.load_state_dict(encoder.context.state_dict())
-        tsg.context_encoder.requires_grad_(self.cfg.tune_speech)
 
     def _losses(self, net: nn.Module, batch: Batch, with_sync: bool) -> dict[str, Tensor]:
         """Losses of one part of a batch; see `TSGBatches` for its fields."""

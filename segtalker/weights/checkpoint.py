@@ -90,7 +90,16 @@ def fill_weights(net: nn.Module, path: Path | str) -> None:
     tensors, header = _read(path)
     if header["network"] != network:
         raise WeightsError(f"{path}: holds a '{header['network']}', not a '{network}'.")
+    if _sizes(json.loads(header["config"])) != _sizes(to_dict(net.cfg)):
+        raise WeightsError(f"{path}: a '{network}' of another size. Take over its configuration `model`.")
     _fill(net, tensors, path)
+
+
+def _sizes(values: Any) -> Any:
+    """A configuration without what is no part of the network's function."""
+    if isinstance(values, Mapping):
+        return {name: _sizes(value) for name, value in values.items() if name != "dropout"}
+    return list(values) if isinstance(values, tuple) else values
 
 
 def weights_info(path: Path | str) -> dict[str, Any]:

@@ -5,8 +5,9 @@ import torch
 
 from segtalker.data.phones import UNKNOWN_PHONE
 from segtalker.training.loop import LocalContext
+from segtalker.training.phones import phone_loss
 from segtalker.training.run import make_task
-from segtalker.training.syncnet_step import balanced_accuracy, pair_masks, phone_loss
+from segtalker.training.syncnet_step import balanced_accuracy, pair_masks
 from tests.training.recipes import run_steps, smoke_config
 
 

@@ -116,7 +116,9 @@ class PositionConv(nn.Module):
         kernel = weight.shape[-1]
         # Never in bf16: with 12 channels a group and 32 taps, torch 2.13 gives wrong sums on CPUs with AMX.
         with torch.autocast(features.device.type, enabled=False):
-            result = F.conv1d(features.float(), weight, self.bias, padding=kernel // 2, groups=self.groups)
+            result = F.conv1d(
+                features.float(), weight.float(), self.bias.float(), padding=kernel // 2, groups=self.groups
+            )
         return result[:, :, : features.shape[-1]]
 
 
