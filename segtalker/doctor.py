@@ -190,7 +190,10 @@ def _extras() -> list[Finding]:
 
 
 def _speech_engines() -> list[Finding]:
-    findings = [_package("hibari-tts", "speech hibari-tts", "optional", "Run: pip install -e '.[synth]'")]
+    findings = [
+        _package("hibari-tts", "speech hibari-tts", "optional", "Run: pip install -e '.[synth]'"),
+        _package("piper-tts", "speech piper-tts", "optional", "Run: pip install -e '.[corpus]'"),
+    ]
     for program in ("flite", "espeak-ng"):
         where = shutil.which(program)
         state: State = "ok" if where else "optional"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,15 @@ def test_a_misspelt_key_of_a_training_is_refused_by_file(path: Path, tmp_path: P
     assert "runn" not in load_yaml(path)
     with pytest.raises(ConfigError, match="did you mean 'run"):
         load_train_config(NETWORK_OF.get(path.stem, path.stem), path, ["runn.max_steps=1"])
+
+
+def test_every_training_finds_what_the_commands_before_it_made():
+    """The commands of the model card, in their order, make every file that a mini configuration reads."""
+    card = (CONFIGS.parent / "docs" / "model_card.md").read_text(encoding="utf-8")
+    made: set[str] = set()
+    for network, config, folder in re.findall(r"segtalker train (\w+) (\S+) --out (\S+)", card):
+        cfg = load_train_config(network, CONFIGS.parent / config)
+        wanted = [value for value in vars(cfg).values() if isinstance(value, Path)]
+        assert {str(path) for path in wanted} <= made, config
+        made.add(f"{folder}/{getattr(cfg, 'name', network)}.safetensors")
+    assert {f"runs/{name}.safetensors" for name in ("tsg_sync/tsg", "sgi/sgi")} <= made

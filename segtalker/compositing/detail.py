@@ -62,7 +62,7 @@ def transfer_detail(
     drawn = rendered_new + cfg.strength * colour
     own_error = _soft(np.square(lost - colour).mean(axis=2), cfg.radius * small)
     difference = _soft(np.square(moved_small - drawn).mean(axis=2), cfg.radius * small)
-    share = np.clip(cfg.tolerance * own_error / np.maximum(difference, 1e-3), 0, 1)
+    share = np.clip(cfg.tolerance * own_error / np.maximum(difference, 1e-3), 0, 1).astype(np.float32)
     # Texture that is too fine for the network comes from the source even where the warp slips, but not on
     # lips and teeth, whose edges would be seen twice.
     lips = _soft(np.isin(new_map, (Region.LIP, Region.MOUTH)).astype(np.float32), 1.0)

@@ -78,7 +78,7 @@ def synthesize(voice: Voice, sentences: Sequence[str], delivery: Delivery) -> li
             from segtalker.synthetic.alignment import speak_aligned
 
             return [speak_aligned(voice.name, text, delivery.speed, delivery.seed) for text in sentences]
-        case "piper":
+        case "piper" if voice.name == "joe":
             return _piper(sentences, delivery)
     raise SegTalkerError(f"voice {voice.key}: unknown engine; known: flite, festival, espeak, hibari, piper.")
 

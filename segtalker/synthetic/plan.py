@@ -13,7 +13,7 @@ from segtalker.synthetic.clip import LabelNoise
 from segtalker.synthetic.speech import SpeechConfig
 from segtalker.synthetic.voices import HELD_OUT_VOICES, TRAIN_VOICES, UNSEEN_VOICES, Voice
 
-CORPUS_VERSION = 2
+CORPUS_VERSION = 3
 """Changes whenever the same configuration would give other clips."""
 
 Preset = Literal["speech", "voices", "faces", "clips"]
@@ -52,7 +52,7 @@ class SynthConfig:
     """Clips that are written together; an interrupted run loses at most one part a worker."""
     workers: int = 1
     vocal_tract: tuple[float, float] = (0.85, 1.25)
-    """`SpeechConfig.vocal_tract` of `train` and `val`; the voices of the other splits stay as they are."""
+    """Range of the factor on the resonances of each clip of `train` and `val`; other splits stay natural."""
     speech: SpeechConfig = field(default_factory=SpeechConfig)
     noise: LabelNoise = field(default_factory=LabelNoise)
 

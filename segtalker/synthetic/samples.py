@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,11 +75,10 @@ def varied_frames(opening: NDArray[np.float32], count: int) -> list[int]:
 
 def say(cfg: SynthConfig, clip: ClipPlan) -> Utterance:
     """The clip's utterance; where an aligner fails on one, another text is taken."""
-    known = clip.split in ("train", "val")
-    spoken = replace(cfg.speech, vocal_tract=cfg.vocal_tract) if known else cfg.speech
+    tract = cfg.vocal_tract if clip.split in ("train", "val") else (1.0, 1.0)
     for attempt in range(_ATTEMPTS):
         try:
-            return make_utterance(clip.voice, clip.seed + attempt, spoken)
+            return make_utterance(clip.voice, clip.seed + attempt, cfg.speech, tract)
         except AlignmentFailed:
             continue
     raise SynthesiserMissing(f"{clip.key}: {_ATTEMPTS} utterances of {clip.voice.key} could not be aligned.")

@@ -50,8 +50,6 @@ class SpeechConfig:
     max_s: float = 10.0
     speed: tuple[float, float] = (0.85, 1.25)
     pitch: tuple[float, float] = (0.8, 1.25)
-    vocal_tract: tuple[float, float] = (1.0, 1.0)
-    """Factor on all resonances (and with them the pitch); 1.2 makes a woman of a man."""
     max_pause_s: float = 0.9
     """Longest extra silence between sentences."""
     loudness_scramble: float = 1.0
@@ -59,11 +57,16 @@ class SpeechConfig:
     acoustics: AcousticsConfig = field(default_factory=AcousticsConfig)
 
 
-def make_utterance(voice: Voice, seed: int, cfg: SpeechConfig = SpeechConfig()) -> Utterance:
-    """A clip of random sentences of `min_s`..`max_s` seconds, with room, noise and loudness by `cfg`."""
+def make_utterance(
+    voice: Voice, seed: int, cfg: SpeechConfig = SpeechConfig(), vocal_tract: tuple[float, float] = (1.0, 1.0)
+) -> Utterance:
+    """A clip of random sentences of `min_s`..`max_s` seconds, with room, noise and loudness by `cfg`.
+
+    vocal_tract: range of a factor on all resonances, and with them the pitch; 1.2 makes a woman of a man.
+    """
     rng = np.random.default_rng(seed)
     seconds = rng.uniform(cfg.min_s, cfg.max_s)
-    tract = float(np.exp(rng.uniform(*np.log(cfg.vocal_tract))))
+    tract = float(np.exp(rng.uniform(*np.log(vocal_tract))))
     delivery = Delivery(
         speed=rng.uniform(*cfg.speed) / tract,
         pitch=rng.uniform(*cfg.pitch),
@@ -112,9 +115,9 @@ def trim(spoken: Utterance, seconds: float) -> Utterance:
 
 def shorten_tract(spoken: Spoken, factor: float) -> Spoken:
     """Played `factor` times as fast: resonances and pitch rise by it, times shrink by it."""
-    rate = round(spoken.rate * factor / 100) * 100  # a hundredth keeps the resampling filter short
-    if rate == spoken.rate:
+    if factor == 1.0:
         return spoken
+    rate = round(spoken.rate * factor / 100) * 100  # a hundredth keeps the resampling filter short
     shrink = spoken.rate / rate
     phones = tuple(Phone(p.label, p.start_s * shrink, p.end_s * shrink) for p in spoken.phones)
     return Spoken(spoken.samples, rate, phones)

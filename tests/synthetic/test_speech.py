@@ -115,6 +115,8 @@ def test_a_shorter_vocal_tract_raises_all_frequencies_and_keeps_phones_in_place(
     spectrum = np.abs(np.fft.rfft(heard[start:]))
     assert np.fft.rfftfreq(len(heard) - start, 1 / rate)[spectrum.argmax()] == pytest.approx(625, abs=5)
     assert shorten_tract(spoken, 1.0) is spoken
+    odd = Spoken(tone, 22050, spoken.phones)
+    assert shorten_tract(odd, 1.0) is odd
 
 
 @pytest.mark.corpus
