@@ -69,7 +69,7 @@ def transfer_detail(
     texture = _resize(np.maximum(share, 1 - lips), size)[..., None] * (moved - _resize(moved_small, size))
     share, shown = _resize(share, size)[..., None], _resize(moved_small - drawn, size)
     kept = (_soft(warp.trust, size / 200) * warp.trust)[..., None] * cfg.strength
-    return _resize(drawn, size) + kept * (share * shown + texture)
+    return np.asarray(_resize(drawn, size) + kept * (share * shown + texture), np.float32)
 
 
 def _weighted_blur(picture: FloatImage, weight: FloatImage, sigma: float) -> FloatImage:
