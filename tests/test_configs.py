@@ -46,4 +46,4 @@ def test_every_training_finds_what_the_commands_before_it_made():
         wanted = [value for value in vars(cfg).values() if isinstance(value, Path)]
         assert {str(path) for path in wanted} <= made, config
         made.add(f"{folder}/{getattr(cfg, 'name', network)}.safetensors")
-    assert {f"runs/{name}.safetensors" for name in ("tsg_sync/tsg", "sgi/sgi")} <= made
+    assert {f"runs/{name}.safetensors" for name in ("tsg_polish/tsg", "sgi/sgi")} <= made
