@@ -13,10 +13,11 @@ from segtalker.training.run import load_train_config
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 NETWORK_OF = {
-    "sync_expert": "syncnet",
-    "tsg_sync": "tsg",
     "speech_tuned": "speech",
     "syncnet_voices": "syncnet",
+    "sync_expert": "syncnet",
+    "tsg_sync": "tsg",
+    "tsg_polish": "tsg",
 }
 TRAININGS = sorted(path for size in ("mini", "smoke", "paper") for path in (CONFIGS / size).glob("*.yaml"))
 
