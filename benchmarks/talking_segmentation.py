@@ -1,8 +1,8 @@
 """Does the talking segmentation open and close the mouth as the speech says?
 
 Held-out synthetic identities and voices; the reference is the clip's most closed mouth, and that frame is
-not scored. `lower_half_miou`: all frames pooled, all classes that make up 0.01 % or more of the lower halves
-(`lower_half_miou_every_class`: those with a single pixel, too).
+not scored. `lower_half_miou`: all frames pooled, all classes that are present in the lower halves
+(`lower_half_miou_without_strays`: those that make up 0.01 % or more of them).
 Opening: inner-mouth area of the drawn map; its Pearson correlation with the true opening is taken per
 clip and averaged. `silence_opening`: mean opening on silence (60 ms off its ends) over mean opening on
 speech. `closure_ratio`: mean opening on p, b, m over that on vowels. `source_leak`: |correlation| of the
@@ -89,8 +89,8 @@ def own_speech(tsg: TSG, reader: ShardReader, clips: list[int]) -> dict[str, Any
     per_clip = [correlation(a, b) for a, b in zip(drawn_opening, true_opening, strict=True)]
     mean, interval = mean_and_interval(per_clip)
     return {
-        "lower_half_miou": mean_iou(counts, STRAY_SHARE),
-        "lower_half_miou_every_class": mean_iou(counts),
+        "lower_half_miou": mean_iou(counts),
+        "lower_half_miou_without_strays": mean_iou(counts, STRAY_SHARE),
         "mouth_opening_correlation": mean,
         "mouth_opening_correlation_interval": interval,
         "loudness_baseline_correlation": loudness_baseline(loudness, true_opening),
