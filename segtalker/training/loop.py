@@ -147,6 +147,7 @@ def run_loop(
     if state.step >= max_steps:
         return state
     for batch in batches:
+        state.learn()
         metrics = step(state, batch)
         state.step += 1
         state.sampler.advance()

@@ -92,6 +92,7 @@ def run_task(
     task: Task, cfg: RunConfig, context: TrainContext, folder: Path, quiet: bool = False
 ) -> tuple[TrainState, Metrics]:
     """Build or restore, train, validate at the end; rank 0 writes. Returns the state and last figures."""
+    torch.manual_seed(cfg.seed + context.rank)  # of dropout and noise; a checkpoint brings its own state
     state = task.build(context)
     checkpoint = context.restore()
     if checkpoint is not None:

@@ -136,8 +136,13 @@ class TrainState:
         return norm
 
     def averaged(self, name: str) -> nn.Module:
-        """The network to validate and ship: the average if there is one, else the network itself."""
-        return self.ema.get(name, unwrap(self.nets[name]))
+        """The network to validate and ship, in evaluation mode: the average, or itself without one."""
+        return self.ema.get(name, unwrap(self.nets[name])).eval()
+
+    def learn(self) -> None:
+        """Put every network in training mode, which `averaged` may have ended."""
+        for net in self.nets.values():
+            net.train()
 
     def learning_rate(self, name: str) -> float:
         """Learning rate of the next update."""

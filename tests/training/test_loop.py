@@ -91,29 +91,74 @@ def test_a_run_folder_holds_configuration_metrics_checkpoints_samples_and_weight
     assert load_weights(path, "syncnet").cfg.size == 32
 
 
-def test_ctrl_c_saves_a_checkpoint_and_the_same_call_goes_on_from_it(tiny_corpus, tmp_path, monkeypatch):
-    overrides, folder = [f"clips.folder={tiny_corpus}", "run.log_every=1"], tmp_path / "run"
+def stop_at(step, monkeypatch):
+    """Let the first run that reaches `step` be interrupted there."""
     finish = run_module._Keeper.on_step
 
-    def interrupt_at_7(keeper, state, metrics):
+    def on_step(keeper, state, metrics):
         finish(keeper, state, metrics)
-        if state.step == 7:
+        if state.step == step:
+            monkeypatch.setattr(run_module._Keeper, "on_step", finish)
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(run_module._Keeper, "on_step", interrupt_at_7)
+    monkeypatch.setattr(run_module._Keeper, "on_step", on_step)
+
+
+def last_state(folder):
+    return tensors_of(torch.load(newest_state(folder / "checkpoints"), weights_only=True))
+
+
+@pytest.mark.parametrize(
+    ("network", "settings"),
+    [
+        ("syncnet", []),
+        ("syncnet", ["data.voices={corpus}", "loss.phone_weight=0.5"]),
+        ("speech", ["model.context.dropout=0.1"]),
+        ("speech", ["model.context.dropout=0.1", "optimizer.ema_decay=0"]),
+    ],
+)
+def test_ctrl_c_saves_a_checkpoint_and_the_same_call_goes_on_as_if_nothing_had_happened(
+    network, settings, tiny_corpus, tmp_path, monkeypatch
+):
+    config, folder = CONFIGS / "smoke" / f"{network}.yaml", tmp_path / "run"
+    overrides = [f"clips.folder={tiny_corpus}", "run.log_every=1"]
+    overrides += [setting.format(corpus=tiny_corpus) for setting in settings]
+    stop_at(7, monkeypatch)
     with pytest.raises(SegTalkerError, match="stopped at step 7 of 20"):
-        train("syncnet", SMOKE, overrides, out=folder, quiet=True)
+        train(network, config, overrides, out=folder, quiet=True)
     assert newest_state(folder / "checkpoints").name == "state-00000007.pt"
-    assert not (folder / "syncnet.safetensors").exists()
-    monkeypatch.setattr(run_module._Keeper, "on_step", finish)
-    interrupted = train("syncnet", SMOKE, overrides, out=folder, quiet=True)
-    straight = train("syncnet", SMOKE, overrides, out=tmp_path / "straight", quiet=True)
-    expected, found = load_file(straight), load_file(interrupted)
+    assert not (folder / f"{network}.safetensors").exists()
+    train(network, config, overrides, out=folder, quiet=True)
+    # Looking at the validation figures more often is no other training.
+    straight = train(network, config, [*overrides, "run.validate_every=6"], tmp_path / "straight", quiet=True)
+    expected, found = last_state(straight.parent), last_state(folder)
+    assert expected.keys() == found.keys() and any("optimizers" in name for name in expected)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
-    losses = [
-        [row["loss"] for row in read_metrics(f) if "loss" in row] for f in (folder, tmp_path / "straight")
-    ]
+    losses = [[row["loss"] for row in read_metrics(f) if "loss" in row] for f in (folder, straight.parent)]
     assert losses[0] == losses[1] and len(losses[0]) == 20
+
+
+@pytest.mark.parametrize("network", ["speech", "syncnet", "tsg"])
+def test_a_resumed_run_does_not_go_back_to_the_weights_that_it_started_from(
+    network, tiny_corpus, tmp_path, monkeypatch
+):
+    config, start = CONFIGS / "smoke" / f"{network}.yaml", tmp_path / "start.safetensors"
+    corpus = f"clips.folder={tiny_corpus}"
+
+    def first_weights(seed):
+        overrides = [corpus, f"run.seed={seed}", "run.max_steps=1"]
+        train(network, config, overrides, tmp_path / f"first-{seed}", quiet=True).rename(start)
+
+    first_weights(1)
+    overrides = [corpus, f"start_from={start}", "run.max_steps=6", "run.log_every=1"]
+    straight = train(network, config, overrides, tmp_path / "straight", quiet=True)
+    stop_at(3, monkeypatch)
+    with pytest.raises(SegTalkerError, match="stopped at step 3"):
+        train(network, config, overrides, tmp_path / "run", quiet=True)
+    first_weights(2)  # whoever read them again now would be somebody else
+    resumed = train(network, config, overrides, tmp_path / "run", quiet=True)
+    expected, found = load_file(straight), load_file(resumed)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
 def test_a_folder_of_another_configuration_is_refused_but_bookkeeping_may_change(tiny_corpus, tmp_path):
