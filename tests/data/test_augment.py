@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -25,6 +25,11 @@ def test_without_augmentation_everything_stays_as_it_is():
     assert np.array_equal(augment_mel(mel, NO_AUGMENT, generator()), mel)
     assert np.array_equal(augment_tokens(tokens, NO_AUGMENT, generator()), tokens)
     assert np.array_equal(jitter_maps(maps, NO_AUGMENT, generator()), maps)
+
+
+def test_a_new_augmentation_must_be_switched_off_by_name_where_none_is_wanted():
+    still_set = {field.name for field in fields(AugmentConfig) if getattr(NO_AUGMENT, field.name) != 0}
+    assert still_set == {"noise_db"}  # how loud the noise of a share of samples is, and that share is 0
 
 
 def test_digital_silence_stays_silent_under_any_equalizer():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pickle
 from fractions import Fraction
 
@@ -21,6 +22,7 @@ from segtalker.data.dataset import (
     spread_starts,
     sync_mel,
 )
+from segtalker.data.dataset_speech import SpeechBatches, SpeechDataConfig
 from segtalker.errors import DataError
 from segtalker.metrics.opening import BILABIALS
 from segtalker.regions import Region
@@ -72,6 +74,23 @@ def test_batches_are_a_pure_function_of_the_step_and_do_not_know_ranks(clips):
     source = TSGBatches(clips, TSGDataConfig(items=4), seed=1)
     assert same(source.batch(5), pickle.loads(pickle.dumps(source)).batch(5))
     assert not same(source.batch(5), source.batch(6))
+
+
+@pytest.mark.parametrize(
+    ("build", "clean"),
+    [
+        (functools.partial(SyncBatches, frames=5), SYNC),
+        (TSGBatches, TSG),
+        (SpeechBatches, SpeechDataConfig(items=4, augment=NO_AUGMENT)),
+    ],
+)
+def test_only_training_bends_what_is_seen_and_heard(clips, build, clean):
+    bent = dataclasses.replace(clean, augment=SyncDataConfig().augment)
+    if isinstance(bent, TSGDataConfig):
+        bent = dataclasses.replace(bent, silence_share=0.9)
+    for train in (True, False):
+        batches = [build(clips, cfg, seed=1, train=train).batch(0) for cfg in (bent, clean)]
+        assert same(*batches) == (not train)
 
 
 def test_windows_of_a_clip_keep_their_distance_and_prefer_speech():

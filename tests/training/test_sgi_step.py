@@ -138,6 +138,15 @@ def test_source_and_target_get_the_same_light(pictures: Path) -> None:
         assert torch.equal(image[regions == 6].unique(dim=0), other[other_regions == 6].unique(dim=0))
 
 
+def test_held_out_pictures_are_not_recoloured(pictures: Path) -> None:
+    data = SGIBatches(ClipsConfig(folder=pictures), SGIDataConfig(items=8), seed=1, train=False)
+    batch = data.batch(0)
+    held_out = [data.reader.read(clip, "crops") for clip in data.clips]
+    for name in ("source_image", "target_image"):
+        for image in batch[name].numpy():
+            assert any((image == crops).all(axis=(1, 2, 3)).any() for crops in held_out)
+
+
 def test_a_corpus_without_pictures_is_refused(tmp_path: Path) -> None:
     folder = make_tiny_corpus(tmp_path / "maps", clips=3, frames=20)
     with pytest.raises(DataError, match="no clip has crops"):
