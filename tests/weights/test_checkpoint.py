@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,13 +9,17 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from segtalker.errors import WeightsError
+from segtalker.models.frozen.avhubert import AVHubertConfig
+from segtalker.models.speech_encoder import SpeechEncoder, SpeechEncoderConfig
 from segtalker.models.syncnet import SyncNet, SyncNetConfig
-from segtalker.weights.checkpoint import load_weights, save_weights, weights_info
+from segtalker.weights.checkpoint import fill_weights, load_weights, save_weights, weights_info
 
 CONFIG = SyncNetConfig(
     size=32, channels=(4, 4, 8, 8), residuals=(0, 0, 0, 0), stem_kernel=3, mel_channels=(4, 4, 4, 8, 8),
     mel_residuals=(0, 0, 0, 0), embedding=8, calibrated=True, norm="group",
 )  # fmt: skip
+
+CONTEXT = AVHubertConfig(dim=16, ffn_dim=32, layers=1, heads=2, pos_kernel=8)
 
 
 @pytest.fixture
@@ -88,3 +93,37 @@ def test_other_networks_damaged_and_foreign_files_are_named(saved, tmp_path):
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(WeightsError, match="damaged"):
         load_weights(path)
+
+
+def test_a_network_takes_over_weights_of_its_own_kind_and_size(saved):
+    net, path = saved
+    other = SyncNet(CONFIG)
+    fill_weights(other, path)
+    for name, value in other.state_dict().items():
+        assert torch.allclose(net.state_dict()[name], value, rtol=1e-3, atol=1e-4)
+
+
+def refuses(net, path, words):
+    """`net` does not take `path`, says so in one line with the file and a remedy, and stays as it is."""
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    with pytest.raises(WeightsError, match=words) as caught:
+        fill_weights(net, path)
+    assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_a_network_refuses_weights_of_another_kind_or_size(saved):
+    _, path = saved
+    encoder = SpeechEncoder(SpeechEncoderConfig(CONTEXT))
+    refuses(encoder, path, "holds a 'syncnet', not a 'speech'")
+    refuses(SyncNet(replace(CONFIG, embedding=12)), path, "of another size. Take over its configuration")
+    # Another norm leaves every tensor's shape as it is: only the configuration tells.
+    refuses(SyncNet(replace(CONFIG, norm="instance")), path, "of another size. Take over its configuration")
+    rewrite(path, lambda t: {**t, "bias": torch.zeros(3)})
+    refuses(SyncNet(CONFIG), path, "'bias' is .3.*another size")
+
+
+def test_another_dropout_is_no_other_size(tmp_path):
+    cfg = SpeechEncoderConfig(CONTEXT)
+    path = save_weights(SpeechEncoder(cfg), cfg, tmp_path / "speech.safetensors")
+    fill_weights(SpeechEncoder(SpeechEncoderConfig(replace(CONTEXT, dropout=0.3))), path)
