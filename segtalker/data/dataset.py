@@ -103,6 +103,15 @@ def open_clips(cfg: ClipsConfig, train: bool) -> tuple[ShardReader, list[int]]:
     return reader, clips
 
 
+def _open_long_clips(cfg: ClipsConfig, train: bool, frames: int) -> tuple[ShardReader, list[int]]:
+    """`open_clips` without the clips that are shorter than `frames`."""
+    reader, found = open_clips(cfg, train)
+    clips = [i for i in found if reader.rows[i].num_frames >= frames]
+    if not clips:
+        raise DataError(f"{cfg.folder}: every clip is shorter than {frames} frames.")
+    return reader, clips
+
+
 def identity_place(identity: str) -> float:
     """Where an identity lies in [0, 1), the same on every machine."""
     return zlib.crc32(identity.encode()) / 2**32
@@ -119,18 +128,14 @@ class SyncBatches:
     def __init__(
         self, clips: ClipsConfig, cfg: SyncDataConfig, frames: int, seed: int, train: bool = True
     ) -> None:
-        self.reader, found = open_clips(clips, train)
-        self.clips = [i for i in found if self.reader.rows[i].num_frames >= frames + cfg.windows]
-        if not self.clips:
-            raise DataError(f"{clips.folder}: every clip is shorter than {frames + cfg.windows} frames.")
+        self.reader, self.clips = _open_long_clips(clips, train, frames + cfg.windows)
         self._cfg, self._frames = cfg, frames
         self._augment = cfg.augment if train else NO_AUGMENT
-        self._voices: tuple[ShardReader, list[int]] | None = None
+        self.voices: tuple[ShardReader, list[int]] | None = None
         if cfg.voices is not None and train:
             # Without pictures nobody is seen in it: `identities` does not matter, what is heard does.
             heard = ClipsConfig(folder=cfg.voices, exclude_engines=clips.exclude_engines)
-            reader, found = open_clips(heard, train)
-            self._voices = reader, [i for i in found if reader.rows[i].num_frames >= frames + cfg.windows]
+            self.voices = _open_long_clips(heard, train, frames + cfg.windows)
         self.sampler = IndexedSampler(len(self.clips), cfg.clips, seed)
 
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> Batch:
@@ -149,8 +154,8 @@ class SyncBatches:
             "spoken": spoken[starts],
             **self._hear(self.reader, clip, starts, rng),
         }
-        if self._voices is not None:
-            reader, clips = self._voices
+        if self.voices is not None:
+            reader, clips = self.voices
             other = clips[int(rng.integers(len(clips)))]
             starts = spread_starts(spoken_windows(reader.rows[other], frames), self._cfg, rng)
             heard = self._hear(reader, other, starts, rng)
@@ -203,15 +208,11 @@ class TSGBatches:
     def __init__(
         self, clips: ClipsConfig, cfg: TSGDataConfig, seed: int, windows_from: int = 0, train: bool = True
     ) -> None:
-        self.reader, found = open_clips(clips, train)
-        needed = 2 * cfg.min_reference_gap + cfg.frames
-        self.clips = [i for i in found if self.reader.rows[i].num_frames >= needed]
+        self.reader, self.clips = _open_long_clips(clips, train, 2 * cfg.min_reference_gap + cfg.frames)
         # A long clip comes once for each 3 s, so that every second of speech counts alike.
         self._turns = [
             i for i in self.clips for _ in range(max(1, round(self.reader.rows[i].num_frames / CHUNK_TOKENS)))
         ]
-        if not self.clips:
-            raise DataError(f"{clips.folder}: every clip is shorter than {needed} frames.")
         self._cfg, self._windows_from = cfg, windows_from
         self._augment = cfg.augment if train else NO_AUGMENT
         self._silence_share = cfg.silence_share if train else 0.0

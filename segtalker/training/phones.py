@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor
 
-from segtalker.data.phones import UNKNOWN_PHONE
+from segtalker.data.phones import PHONE_NAMES, UNKNOWN_PHONE
+from segtalker.data.shards import ShardReader
 
 
 def phone_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -13,3 +16,13 @@ def phone_loss(logits: Tensor, labels: Tensor) -> Tensor:
     flat = labels.flatten()
     total = F.cross_entropy(logits.float().flatten(0, 1), flat, ignore_index=UNKNOWN_PHONE, reduction="sum")
     return total / (flat != UNKNOWN_PHONE).sum().clamp(min=1)
+
+
+def note_missing_phones(reader: ShardReader, clips: Sequence[int]) -> list[str]:
+    """A line for the person who waits where no clip has a phone that `phone_loss` could teach; else none."""
+    if any(phone.label in PHONE_NAMES for clip in clips for phone in reader.rows[clip].phones):
+        return []
+    return [
+        f"loss term phones is off for {reader.folder}: no clip says which phone sounds when. "
+        "Prepare the corpus with phones."
+    ]

@@ -21,7 +21,7 @@ from segtalker.data.shards import MOUTH
 from segtalker.metrics.opening import correlation
 from segtalker.models.speech_encoder import SpeechEncoder, SpeechEncoderConfig
 from segtalker.training.loop import Batch, Metrics, RunConfig, autocast
-from segtalker.training.phones import phone_loss
+from segtalker.training.phones import note_missing_phones, phone_loss
 from segtalker.training.single import SingleTask
 from segtalker.training.state import OptimConfig, TrainState
 
@@ -52,8 +52,11 @@ class SpeechTask(SingleTask[SpeechTrainConfig]):
     name, network = "speech", SpeechEncoder
 
     def __init__(self, cfg: SpeechTrainConfig) -> None:
-        super().__init__(cfg, SpeechBatches(cfg.clips, cfg.data, cfg.run.seed))
+        train = SpeechBatches(cfg.clips, cfg.data, cfg.run.seed)
+        super().__init__(cfg, train)
         self._val = SpeechBatches(cfg.clips, cfg.data, seed=0, train=False)
+        if cfg.phone_weight:
+            self.notes += note_missing_phones(train.reader, train.clips)
 
     def step(self, state: TrainState, batch: Batch) -> Metrics:
         """Cross-entropy of the phones and squared error of the mouth, at every token that is no padding."""
@@ -66,7 +69,7 @@ class SpeechTask(SingleTask[SpeechTrainConfig]):
 
     @torch.no_grad()
     def validate(self, state: TrainState) -> Metrics:
-        """Share of tokens whose phone is right, and correlation of the opening within 3 s, held-out clips."""
+        """Share of known phones that are heard, and correlation of the opening within 3 s, held-out clips."""
         net = state.averaged("speech")
         right: list[Tensor] = []
         correlations = []
@@ -78,7 +81,6 @@ class SpeechTask(SingleTask[SpeechTrainConfig]):
             for i, spoken in enumerate(~batch["padding"]):
                 drawn, truth = (m[i, spoken, _OPENING].cpu().numpy() for m in (mouth, batch["mouth"]))
                 correlations.append(correlation(drawn, truth))
-        return {
-            "val_phone_accuracy": float(torch.cat(right).mean()),
-            "val_correlation": float(np.mean(correlations)),
-        }
+        figures = {"val_correlation": float(np.mean(correlations))}
+        heard = torch.cat(right)
+        return {"val_phone_accuracy": float(heard.mean()), **figures} if len(heard) else figures

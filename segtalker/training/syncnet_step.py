@@ -28,7 +28,7 @@ from segtalker.models.syncnet import SyncNet, SyncNetConfig
 from segtalker.regions import Region
 from segtalker.training.loop import Batch, Metrics, RunConfig, TrainContext, autocast, seeded, split_batch
 from segtalker.training.maps import pool_lower_half
-from segtalker.training.phones import phone_loss
+from segtalker.training.phones import note_missing_phones, phone_loss
 from segtalker.training.state import OptimConfig, TrainState
 from segtalker.weights.checkpoint import fill_weights, save_weights
 
@@ -84,6 +84,9 @@ class SyncNetTask:
             self.notes.append("data.voices is not used: loss.phone_weight is 0.")
         self._train = SyncBatches(cfg.clips, cfg.data, cfg.model.window, cfg.run.seed)
         self._val = SyncBatches(cfg.clips, cfg.data, cfg.model.window, seed=0, train=False)
+        if cfg.loss.phone_weight:
+            self.notes += note_missing_phones(self._train.reader, self._train.clips)
+            self.notes += note_missing_phones(*self._train.voices) if self._train.voices else []
 
     def build(self, context: TrainContext) -> TrainState:
         """The network with its optimizer."""

@@ -14,10 +14,11 @@ from segtalker.data.phones import PHONE_NAMES, UNKNOWN_PHONE
 from segtalker.errors import ConfigError, WeightsError
 from segtalker.models.speech_encoder import NUM_PHONES, SpeechEncoder
 from segtalker.training.loop import LocalContext
-from segtalker.training.run import make_task
+from segtalker.training.run import make_task, train
 from segtalker.training.tsg_step import TalkingNet
-from segtalker.weights.checkpoint import load_weights, save_weights
-from tests.training.recipes import run_steps, smoke_config
+from segtalker.weights.checkpoint import load_weights, save_weights, weights_info
+from tests.training.recipes import CONFIGS, run_steps, smoke_config
+from tests.training.tiny import make_tiny_corpus
 
 
 def test_every_token_carries_the_phone_and_mouth_of_its_time(tiny_corpus: Path) -> None:
@@ -43,6 +44,21 @@ def test_it_learns_phones_and_mouth(tiny_corpus: Path, tmp_path: Path) -> None:
     figures = task.validate(state)
     assert figures["val_phone_accuracy"] > 0.85 and figures["val_correlation"] > 0.9
     assert isinstance(load_weights(task.save(state, tmp_path, figures), "speech"), SpeechEncoder)
+
+
+def test_a_corpus_without_phones_is_told_of_and_teaches_the_mouth_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = make_tiny_corpus(tmp_path / "wordless", phones=False)
+    config, overrides = CONFIGS / "smoke" / "speech.yaml", [f"clips.folder={corpus}", "run.max_steps=2"]
+    path = train("speech", config, overrides, tmp_path / "run")
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert notes == [
+        f"note: loss term phones is off for {corpus}: no clip says which phone sounds when. "
+        "Prepare the corpus with phones."
+    ]
+    assert set(weights_info(path)["info"]["figures"]) == {"val_correlation"}
+    assert make_task("speech", smoke_config("speech", corpus, "phone_weight=0")).notes == []
 
 
 def test_tsg_takes_the_encoder_over_and_leaves_it_as_it_is(tiny_corpus: Path, tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ import pytest
 import torch
 
 from segtalker.data.phones import UNKNOWN_PHONE
+from segtalker.errors import DataError
 from segtalker.training.loop import LocalContext
 from segtalker.training.phones import phone_loss
 from segtalker.training.run import make_task
 from segtalker.training.syncnet_step import balanced_accuracy, pair_masks
 from tests.training.recipes import run_steps, smoke_config
+from tests.training.tiny import make_tiny_corpus
 
 
 def test_wrong_pairs_are_far_apart_and_never_two_silences():
@@ -100,3 +102,27 @@ def test_more_voices_teach_the_speech_branch_alone(tiny_corpus, tmp_path):
     assert touched == {"audio_encoder", "audio_projection", "weight", "bias"}  # the last two: phone head
     plain = make_task("syncnet", smoke_config("syncnet", tiny_corpus, "loss.phone_weight=0.5"))
     assert "voices_mel" not in plain.batches().batch(0, 0, 1)
+
+
+def test_each_corpus_without_phones_is_told_of_where_phones_shall_be_learned(tiny_corpus, tmp_path):
+    wordless = make_tiny_corpus(tmp_path / "wordless", phones=False)
+
+    def notes(corpus, *settings):
+        return make_task("syncnet", smoke_config("syncnet", corpus, *settings)).notes
+
+    off = f"loss term phones is off for {wordless}: no clip"
+    (said,) = notes(wordless, "loss.phone_weight=0.5")
+    assert said.startswith(off)
+    (said,) = notes(tiny_corpus, "loss.phone_weight=0.5", f"data.voices={wordless}")
+    assert said.startswith(off)
+    assert len(notes(wordless, "loss.phone_weight=0.5", f"data.voices={wordless}")) == 2
+    assert notes(wordless) == notes(tiny_corpus, "loss.phone_weight=0.5") == []
+    assert notes(tiny_corpus, f"data.voices={tiny_corpus}") == [
+        "data.voices is not used: loss.phone_weight is 0."
+    ]
+
+
+def test_voices_that_are_all_too_short_are_refused_by_name(tiny_corpus, tmp_path):
+    short = make_tiny_corpus(tmp_path / "short", frames=8)
+    with pytest.raises(DataError, match=r"short: every clip is shorter than 9 frames"):
+        make_task("syncnet", smoke_config("syncnet", tiny_corpus, f"data.voices={short}"))

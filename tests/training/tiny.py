@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,14 @@ from segtalker.regions import Region
 from segtalker.types import Phone
 
 
-def make_tiny_corpus(folder: Path, clips: int = 6, frames: int = 60, size: int = 32) -> Path:
+def make_tiny_corpus(
+    folder: Path, clips: int = 6, frames: int = 60, size: int = 32, phones: bool = True
+) -> Path:
     """`clips` clips of `frames` frames at `size` px, the last two held out as `val`; the same every time."""
     with ShardWriter(folder) as writer:
         for number in range(clips):
-            writer.add(tiny_clip(number, frames, size, "val" if number >= clips - 2 else "train"))
+            clip = tiny_clip(number, frames, size, "val" if number >= clips - 2 else "train")
+            writer.add(clip if phones else dataclasses.replace(clip, phones=()))
     return folder
 
 
