@@ -53,14 +53,18 @@ class Spoken:
 
 @dataclass(frozen=True)
 class Delivery:
-    """How to speak: factors around an engine's own manner."""
+    """How to speak: factors around an engine's own manner.
+
+    Every engine follows the speed. festival, hibari and piper keep their own pitch, which only the vocal
+    tract of `speech.make_utterance` moves.
+    """
 
     speed: float = 1.0
     """Above 1 is faster."""
     pitch: float = 1.0
-    """Factor on the mean pitch."""
+    """Factor on the mean pitch; flite and espeak-ng only."""
     liveliness: float = 1.0
-    """Factor on the pitch range."""
+    """Factor on the pitch range; flite and espeak-ng only."""
     seed: int = 0
     """Noise of a neural engine."""
 

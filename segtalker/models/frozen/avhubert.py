@@ -1,8 +1,9 @@
 """The audio path of AV-HuBERT (arXiv 2201.02184) at any size: contextual speech features, 25 a second.
 
 `base` and `large` have the parameter names and shapes of the published checkpoints (the video half left
-out), so that loading them is a table of keys; a small one is trained together with the talking segmentation
-network. The missing video is a half of zeros, which takes part in the statistics of the first layer norm.
+out); nothing loads those yet. `mini` learns to hear in `segtalker train speech`, and the talking segmentation
+network takes it over. The missing video is a half of zeros, which takes part in the statistics of the first
+layer norm.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class AVHubertConfig:
 
     @classmethod
     def mini(cls) -> AVHubertConfig:
-        """The size that is trained on the synthetic corpus and shipped: 2.0 M parameters."""
+        """The size that is trained on the synthetic corpus and shipped: 1.9 M parameters."""
         return cls(dim=192, ffn_dim=768, layers=4, heads=4, pos_kernel=32)
 
     @classmethod
