@@ -67,7 +67,7 @@ class SegTalker:
         check_output(output, beside, (video, speech))
         info, _ = probe(video), audio_layout(speech)  # both say what is wrong before any work begins
         with (
-            explain_os_errors(output),
+            explain_os_errors(output if work_dir is None else Path(work_dir)),
             ProgressBar(quiet) as bar,
             open_workspace(output, self._run_key(video, speech), work_dir) as work,
         ):
@@ -90,7 +90,8 @@ class SegTalker:
             report = make_report(
                 self.config, source, voice, speech, output, analysis, self.networks, clock, reused
             )
-            write_atomically(report_path(output), report.to_json())
+            with explain_os_errors(report_path(output)):
+                write_atomically(report_path(output), report.to_json())
         return report
 
     @cached_property

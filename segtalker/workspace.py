@@ -29,6 +29,8 @@ _REASONS = {
     errno.EEXIST: "a part of the path is a file",
     errno.ENAMETOOLONG: "the name is too long",
     errno.ENOENT: "no file can be made there",
+    errno.EFBIG: "the file is larger than is allowed there",
+    errno.EIO: "the disk reports an error",
 }
 _SUFFIXES = (".mp4", ".m4v", ".mov")
 """Names under which players expect what is in an mp4."""
@@ -53,7 +55,8 @@ class Workspace:
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         """Tidy up after success, and after an error that left nothing to go on from."""
-        if kind is None or (issubclass(kind, SegTalkerError) and not any(self.folder.glob("segments/*.mp4"))):
+        of_use = "segments/*.mp4" if kind is not None and issubclass(kind, SegTalkerError) else "**/*.*"
+        if kind is None or not any(self.folder.glob(of_use)):
             self.remove()
 
     def remove(self) -> None:
@@ -102,17 +105,20 @@ def check_output(output: Path, beside: Sequence[Path], inputs: Sequence[Path]) -
 
 
 @contextlib.contextmanager
-def explain_os_errors(output: Path) -> Iterator[None]:
-    """Turn what the operating system says about a full or closed disk into one line with a remedy."""
+def explain_os_errors(place: Path) -> Iterator[None]:
+    """Turn what the operating system says about a full or closed disk into one line with a remedy.
+
+    place: what the user chose to write to; it is named where the system names no file, or only ours.
+    """
     try:
         yield
     except OSError as error:
         if error.errno not in _REASONS:
             raise
-        named = str(error.filename or output)
-        where = output if named.endswith(".part") else named  # nobody has heard of our temporary files
+        named = str(error.filename or place)
+        where = place if named.endswith(".part") else named  # nobody has heard of our temporary files
         raise StorageError(
-            f"{where}: cannot write: {_REASONS[error.errno]}. Mend that, or choose another output, and run "
+            f"{where}: cannot write: {_REASONS[error.errno]}. Mend that, or choose another place, and run "
             "the same command again; finished parts are kept."
         ) from error
 

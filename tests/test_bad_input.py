@@ -165,26 +165,43 @@ def test_an_output_that_cannot_be_written(tiny, clip, speech, tmp_path):
     assert (tmp_path / "file").read_bytes() == b"x" and clip.stat().st_size > 1000
 
 
-@pytest.mark.parametrize("where", ["segment", "join"])
-def test_a_full_disk_keeps_what_is_done_for_the_next_run(tiny, clip, speech, old, monkeypatch, where):
-    real, calls = os.replace, []
+@pytest.mark.parametrize(
+    ("full_at", "says", "kept"),
+    [
+        ("speech.npy", r"film\.mp4: cannot write: the disk is full", 0),
+        ("000001.unfinished.mp4", r"000001\.unfinished\.mp4: cannot write it \(No space", 1),
+        ("film.mp4", r"film\.mp4: cannot write it \(No space", 3),
+    ],
+)
+def test_a_full_disk_keeps_what_is_done_for_the_next_run(
+    tiny, clip, speech, old, monkeypatch, full_at, says, kept
+):
+    real = os.replace
 
     def full(source, target):
-        calls.append(Path(target).name)
-        if where == "segment" and calls[-1].startswith("000001"):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
-        if where == "join" and calls[-1] == "film.mp4":
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        if Path(target).name == full_at:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # a write names no file
         real(source, target)
 
     monkeypatch.setattr(write.os, "replace", full)
-    with pytest.raises((StorageError, MediaError), match=r"cannot write.*([Ss]pace|full)") as caught:
+    with pytest.raises((StorageError, MediaError), match=says) as caught:
         dub(tiny, clip, speech, old)
     assert "\n" not in str(caught.value) and old.read_bytes() == b"an older film"
+    assert len(list(old.parent.glob(".*"))) == (1 if kept else 0)
     monkeypatch.setattr(write.os, "replace", real)
     report = dub(tiny, clip, speech, old)
-    assert report.reused_segments == (1 if where == "segment" else 3)
-    assert old.read_bytes() != b"an older film"
+    assert report.reused_segments == kept
+    assert old.read_bytes() != b"an older film" and not list(old.parent.glob(".*"))
+
+
+def test_a_full_disk_is_named_where_work_is_kept_elsewhere(tiny, clip, speech, old, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(write.os, "replace", full)
+    with pytest.raises(StorageError, match=f"^{tmp_path / 'work'}: cannot write: the disk is full"):
+        SegTalker(tiny, backend=BlobFaces()).dub(clip, speech, old, work_dir=tmp_path / "work", quiet=True)
+    assert old.read_bytes() == b"an older film" and list(old.parent.iterdir()) == [old]
 
 
 def test_unknown_configuration_keys_are_refused_with_a_hint():

@@ -81,8 +81,6 @@ def decode_speech(path: Path | str, out: Path | str) -> Speech:
             file.seek(0)
             file.write(_npy_header(num_samples))
         os.replace(temporary, out)
-    except OSError as error:
-        raise MediaError(f"{out}: cannot store the decoded speech ({reason(error)}).") from error
     finally:
         temporary.unlink(missing_ok=True)
     return Speech(out, num_samples)

@@ -48,7 +48,10 @@ def video_stream(container: InputContainer, path: Path | str) -> VideoStream:
     for stream in container.streams.video:
         if stream.codec_context is not None and not stream.disposition & av.stream.Disposition.attached_pic:
             return stream
-    kinds = " and ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+    pictures = {
+        s.index: "a cover" if s.codec_context else "undecodable video" for s in container.streams.video
+    }
+    kinds = " and ".join(sorted({pictures.get(s.index, s.type) for s in container.streams})) or "nothing"
     raise MediaError(f"{path}: holds {kinds} but no video stream. Name a video or a picture.")
 
 

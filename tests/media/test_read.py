@@ -278,8 +278,23 @@ def _bad_inputs(folder):
         stream.pix_fmt = "yuv420p"
         container.start_encoding()
     write_wav(folder / "sound.wav", click_track(16000, 1, [0.5]), 16000)
+    _write_song(folder / "song.mp3")
     (folder / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n#EXT-X-ENDLIST\n")
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+
+
+def _write_song(path):
+    """Sound with a picture of its cover."""
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("mp3", rate=48000, layout="mono")
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 64, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        picture = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 128, np.uint8), format="rgb24")
+        container.mux(cover.encode(picture.reformat(format="yuvj420p")) + cover.encode(None))
+        block = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.int16), format="s16p", layout="mono")
+        block.sample_rate, block.pts = 48000, 0
+        container.mux(sound.encode(block) + sound.encode(None))
 
 
 @pytest.mark.parametrize(
@@ -291,6 +306,7 @@ def _bad_inputs(folder):
         ("headless.mp4", "not a media file, or damaged"),
         ("frameless.mp4", "no frame that can be decoded|no video stream|not a media file"),
         ("sound.wav", "holds audio but no video stream"),
+        ("song.mp3", "holds a cover and audio but no video stream"),
         ("list.m3u8", "m3u8"),
         ("broken.png", "no frame|not a media file"),
         (".", "is a folder"),
