@@ -30,7 +30,8 @@ from benchmarks._held_out import MINI_WEIGHTS
 from benchmarks._report import log, main, table
 from segtalker.compositing.blend import seam
 from segtalker.compositing.paste import compose, crop_size, frame_alpha, paste
-from segtalker.compositing.warp import measure_curves, open_mouth
+from segtalker.compositing.curves import measure_curves
+from segtalker.compositing.warp import open_mouth
 from segtalker.config import config_hash
 from segtalker.data.shards import ShardReader
 from segtalker.faces.align import apply_affine, scale_affine, warp_image

@@ -86,8 +86,8 @@ REGION_COLOURS: NDArray[np.uint8] = np.array(
 )  # fmt: skip
 """RGB [12, 3] for pictures."""
 
-LOWER_FACE: tuple[Region, ...] = (Region.LIP, Region.MOUTH, Region.SKIN, Region.NECK)
-"""Regions that speech can move."""
+MOVING: NDArray[np.bool_] = np.isin(np.arange(NUM_REGIONS), (_R.LIP, _R.MOUTH, _R.SKIN, _R.NOSE))
+"""Look-up table [12]: does a region move with the jaw, or hang on what does?"""
 
 OCCLUDERS: tuple[Raw, ...] = (Raw.CLOTH, Raw.HAT, Raw.NECKLACE)
 """Raw labels that are never pasted over: they are background in the 12 regions but belong to the person."""

@@ -18,6 +18,7 @@ from segtalker.analysis import Analysis
 from segtalker.audio.source import SampleSource
 from segtalker.compositing.paste import PasteConfig, Uncovered, compose, paste
 from segtalker.compositing.plan import Chunk, PlannedFrame
+from segtalker.compositing.surroundings import keep_surroundings
 from segtalker.extract import FaceReader, ParsedCrop, aligned, neighbours
 from segtalker.frames import FrameWindow
 from segtalker.media.write import EncodeConfig, write_segment
@@ -123,6 +124,7 @@ class Renderer:
             references = np.repeat(person.reference_map[None], len(maps), axis=0)
         with self.clock("tsg"):
             talking = self.talker.talk(maps, references, self.speech, [item.time for item in items])
+            talking = np.stack([keep_surroundings(*pair) for pair in zip(talking, maps, strict=True)])
         with self.clock("sgi"):
             painter = self.painters.of(track_id)
             painted = painter.paint(talking, person.codes)

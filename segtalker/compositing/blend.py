@@ -8,15 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segtalker.regions import NUM_REGIONS, OCCLUDERS, Raw, Region, merge_raw
+from segtalker.regions import MOVING, NUM_REGIONS, OCCLUDERS, Raw, Region, merge_raw
 from segtalker.types import Image, RegionMap
 
 PasteMode = Literal["lower_face", "face"]
 
-_FACE = np.isin(
-    np.arange(NUM_REGIONS),
-    (Region.LIP, Region.MOUTH, Region.SKIN, Region.NOSE, Region.EYES, Region.EYEBROWS),
-)
+_FACE = MOVING | np.isin(np.arange(NUM_REGIONS), (Region.EYES, Region.EYEBROWS))
 _BLOCKED = (*OCCLUDERS, Raw.HAIR, Raw.EAR_RING, Raw.EYE_GLASS)
 
 
@@ -25,7 +22,7 @@ def paste_alpha(
     new_map: RegionMap,
     mode: PasteMode = "lower_face",
     feather: float = 0.025,
-    margin: float = 0.03,
+    margin: float = 0.05,
 ) -> NDArray[np.float32]:
     """Weight [S, S] of the new picture, 0..1, from the source's raw map and the new region map.
 

@@ -17,7 +17,7 @@ from segtalker.compositing.blend import PasteMode, paste_alpha
 from segtalker.compositing.detail import DetailConfig, FloatImage, transfer_detail
 from segtalker.compositing.warp import face_warp
 from segtalker.faces.align import affine_scale, apply_affine, invert_affine, scale_affine, warp_image
-from segtalker.regions import Region, merge_raw
+from segtalker.regions import MOVING, merge_raw
 from segtalker.types import Affine, Image, RegionMap
 
 
@@ -27,7 +27,7 @@ class PasteConfig:
 
     mode: PasteMode = "lower_face"
     feather: float = 0.025
-    margin: float = 0.03
+    margin: float = 0.05
     detail: DetailConfig = field(default_factory=DetailConfig)
     detail_transfer: bool = True
     """Off: the network's picture is pasted as it is."""
@@ -143,9 +143,8 @@ def _fill_uncovered(
 ) -> FloatImage:
     """Show what `other` saw below the chin, in the light of this frame, where the jaw has risen."""
     size = picture.shape[0]
-    face = (Region.LIP, Region.MOUTH, Region.SKIN, Region.NOSE)
-    was_face, is_face = np.isin(merge_raw(source_raw), face), np.isin(new_map, face)
-    seen = ~np.isin(merge_raw(other.raw), face)
+    was_face, is_face = MOVING[merge_raw(source_raw)], MOVING[new_map]
+    seen = ~MOVING[merge_raw(other.raw)]
     bare = was_face & ~is_face & seen
     if not bare.any():
         return picture

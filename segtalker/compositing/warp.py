@@ -1,9 +1,7 @@
 """Move the pixels of a source face so that lips, skin and chin follow another region map of the same face.
 
-Speech moves a face almost only up and down inside an aligned crop, so the warp is described by a few curves,
-one row per column: both edges of both lips, the mouth between them, and the chin. They are measured as column
-sums of the map, which makes them exact on a clean map, linear in soft ones and stable under a stray pixel.
-Two maps give two sets of curves; between the curves rows are interpolated, at any resolution, with jumps
+Speech moves a face almost only up and down inside an aligned crop, so the warp follows the curves of lips
+and chin. Two maps give two sets of curves; between them rows are interpolated, at any resolution, with jumps
 where a face has them: between closed lips, and where the chin passes in front of the neck.
 """
 
@@ -15,93 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segtalker.regions import NUM_REGIONS, Raw, Region, merge_raw
+from segtalker.compositing.curves import FaceCurves, Rows, measure_curves, unit_of, upper_lip_share
+from segtalker.regions import MOVING, Raw, Region, merge_raw
 from segtalker.types import RegionMap
 
-Rows = NDArray[np.floating]
-
-_FACE = np.isin(np.arange(NUM_REGIONS), (Region.LIP, Region.MOUTH, Region.SKIN, Region.NOSE))
-_UPPER_SHARE = 0.42  # of the two lips of a face that never showed where they part
-
-
-@dataclass(frozen=True)
-class FaceCurves:
-    """What a region map says about the lower face. Rows and columns in units of the map's side (0..1)."""
-
-    lip_top: Rows
-    mouth_top: Rows
-    mouth_bottom: Rows
-    lip_bottom: Rows
-    """[S] rows at S columns spread evenly from the left to the right corner of the mouth."""
-    chin: Rows
-    """[S] last row of the face in each column of the map; 0 where there is no face."""
-    corners: tuple[float, float]
-    """Left and right columns of the lips; equal when the map shows no mouth."""
-    nose: float
-    """Lowest row of the nose: above it speech moves nothing."""
-    pose: tuple[float, float, float]
-    """Columns of the left edge of the face, the middle of the nose and the right edge, above the mouth."""
-
-    @property
-    def opening(self) -> float:
-        """Largest height of the inner mouth."""
-        return float(np.max(self.mouth_bottom - self.mouth_top))
-
-    def opened(self, by: float) -> FaceCurves:
-        """The same face with its jaw lowered until the mouth opens `by` more; negative closes it."""
-        across = np.linspace(-1, 1, len(self.chin), dtype=np.float32)
-        height = np.maximum(self.mouth_bottom - self.mouth_top + by * (1 - across**2), 0)
-        drop = self.mouth_top + height - self.mouth_bottom
-        centre, reach = sum(self.corners) / 2, 1.3 * (self.corners[1] - self.corners[0])
-        jaw = (
-            0.7
-            * float(drop[np.argmax(np.abs(drop))])
-            * np.clip(1 - ((unit_of(self) - centre) / reach) ** 2, 0, 1)
-        )
-        return replace(
-            self,
-            mouth_bottom=(self.mouth_bottom + drop).astype(np.float32),
-            lip_bottom=(self.lip_bottom + drop).astype(np.float32),
-            chin=np.where(self.chin > 0, np.minimum(self.chin + jaw, 1), 0).astype(np.float32),
-        )
-
-
-def measure_curves(region_map: RegionMap, upper_share: float | None = None) -> FaceCurves:
-    """The curves of a region map [S, S].
-
-    upper_share: what part of the height of closed lips is the upper lip; a region map alone cannot tell.
-    """
-    side = region_map.shape[0]
-    lip, mouth = region_map == Region.LIP, region_map == Region.MOUTH
-    mouth_region = (lip | mouth).astype(np.float32)
-    columns = np.flatnonzero(mouth_region.any(0))
-    nose_rows = np.flatnonzero((region_map == Region.NOSE).any(1))
-    nose = float(nose_rows[-1] + 1) if len(nose_rows) else side * 0.6
-    chin = _bottom_of(_FACE[region_map], int(nose))
-    pose = _pose(region_map, int(nose))
-    if len(columns) < 4:
-        flat = np.full(side, nose / side, np.float32)
-        return FaceCurves(flat, flat, flat, flat, chin / side, (0.5, 0.5), nose / side, pose)
-    left, right = float(columns[0]), float(columns[-1] + 1)
-    at = left + (np.arange(side, dtype=np.float32) + 0.5) * (right - left) / side
-    outer_top, outer_bottom = _runs(mouth_region, at)
-    inner_centre, inner_height = _centre_and_height(mouth.astype(np.float32), at)
-    share = _UPPER_SHARE if upper_share is None else upper_share
-    seam = outer_top + share * (outer_bottom - outer_top - inner_height)
-    # A column of the inner mouth is where the map shows it; where it is absent the lips meet at the seam.
-    shown = np.clip(inner_height, 0, 1)
-    top = shown * (inner_centre - inner_height / 2) + (1 - shown) * seam
-    top = np.clip(top, outer_top, outer_bottom)
-    bottom = np.clip(top + inner_height, top, outer_bottom)
-    rows = [row.astype(np.float32) / side for row in (outer_top, top, bottom, outer_bottom)]
-    corners = (left / side, right / side)
-    return FaceCurves(rows[0], rows[1], rows[2], rows[3], chin / side, corners, nose / side, pose)
-
-
-def upper_lip_share(raw: NDArray[np.uint8]) -> float | None:
-    """How much of the lips of a raw map [S, S] is the upper lip; None where it shows no lips."""
-    upper, lower = np.count_nonzero(raw == Raw.UPPER_LIP), np.count_nonzero(raw == Raw.LOWER_LIP)
-    return upper / (upper + lower) if upper and lower else None
+_OVERHANG = 0.03
+"""How far hairs and shading of a chin reach beyond its outline."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +65,10 @@ def face_warp(
     new = measure_curves(new_map, share)
     # A map tells the nose's row to a pixel only, and the whole face hangs on it: alignment knows better.
     source = replace(source, nose=new.nose, pose=source.pose if other_pose else new.pose)
-    return warp_between(source, new, _neck_length(source_raw, source.chin), size)
+    warp = warp_between(source, new, _neck_length(source_raw, source.chin), size)
+    if other_pose:
+        return warp
+    return replace(warp, trust=warp.trust * _uncovered_trust(source_raw, new_map, warp))
 
 
 def warp_between(source: FaceCurves, new: FaceCurves, neck: Rows, size: int) -> FaceWarp:
@@ -208,12 +128,6 @@ def _knots(source: FaceCurves, new: FaceCurves, neck: Rows, unit: Rows) -> _Knot
     return _Knots(np.stack(knots_new).astype(np.float32), np.stack(knots_source).astype(np.float32))
 
 
-def unit_of(curves: FaceCurves) -> Rows:
-    """The [S] positions 0..1 at which the curves are sampled."""
-    side = len(curves.chin)
-    return (np.arange(side, dtype=np.float32) + 0.5) / side
-
-
 def _mouth_columns(curves: FaceCurves, unit: Rows) -> tuple[Rows, Rows]:
     """Where columns lie between the corners of the mouth (0..1), and how far outside of it."""
     left, right = curves.corners
@@ -249,17 +163,20 @@ def _chin_shift(source: FaceCurves, new: FaceCurves, unit: Rows) -> tuple[Rows, 
 def _under_the_chin(chin: Rows, chin_source: Rows, neck: Rows) -> tuple[Rows, Rows]:
     """Down to which row the neck gives way to the chin, and the source row that touches the chin.
 
-    Bare neck stretches with the chin and keeps its shadow under it. Where a collar follows at once, it stays
-    where it is: a falling chin covers it, a rising chin uncovers its mirror image, which is never smeared.
+    Bare neck stretches with the chin, from below the hairs that overhang it. Where a collar follows at once,
+    it stays where it is: a falling chin covers it, a rising chin uncovers its mirror image, which is never
+    smeared.
     """
     shift = np.abs(chin_source - chin)
-    stretch = np.clip((neck - 0.6 * shift) / np.maximum(0.6 * shift, 1e-4), 0, 1)
-    end_stretch = np.maximum(chin_source, chin) + np.minimum(neck, 3 * shift)
     rising = chin_source > chin
-    end_still = np.where(rising, chin_source, chin)
-    start_still = np.where(rising, 2 * chin_source - chin, chin)
+    edge = chin_source + rising * np.minimum(_OVERHANG, shift)
+    neck = np.maximum(neck - (edge - chin_source), 0)
+    stretch = np.clip((neck - 0.6 * shift) / np.maximum(0.6 * shift, 1e-4), 0, 1)
+    end_stretch = np.maximum(edge, chin) + np.minimum(neck, 3 * shift)
+    end_still = np.where(rising, edge, chin)
+    start_still = np.where(rising, 2 * edge - chin, chin)
     end = stretch * end_stretch + (1 - stretch) * end_still
-    return end, stretch * chin_source + (1 - stretch) * start_still
+    return end, stretch * edge + (1 - stretch) * start_still
 
 
 def _piecewise(rows: Rows, knots: _Knots) -> Rows:
@@ -295,6 +212,24 @@ def _mouth_trust(rows: Rows, knots: _Knots) -> Rows:
     return 1 - inside * missing
 
 
+def _uncovered_trust(
+    source_raw: NDArray[np.uint8], new_map: RegionMap, warp: FaceWarp
+) -> NDArray[np.float32]:
+    """[H, W] 0 beside the new face where the warped source still shows its own, with the hairs around it."""
+    size, side = warp.trust.shape[0], len(new_map)
+    was_face = warp(_enlarged(MOVING[merge_raw(source_raw)], size))
+    is_face = _enlarged(MOVING[new_map], size)
+    stale = ((was_face > 0.5) & (is_face < 0.5)).astype(np.uint8)
+    reach = 2 * round(_OVERHANG * size) + 1
+    around = cv2.dilate(stale, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+    around = cv2.GaussianBlur(around.astype(np.float32), (0, 0), size / side / 2)
+    return np.asarray(1 - around * np.clip(2 - 4 * is_face, 0, 1), np.float32)
+
+
+def _enlarged(mask: NDArray[np.bool_], size: int) -> NDArray[np.float32]:
+    return np.asarray(cv2.resize(mask.astype(np.float32), (size, size)), np.float32)
+
+
 def _neck_length(raw: NDArray[np.uint8], chin: Rows) -> Rows:
     """[S] height of bare neck right under the chin, the least of the neighbourhood, 0..1."""
     side = raw.shape[0]
@@ -305,41 +240,3 @@ def _neck_length(raw: NDArray[np.uint8], chin: Rows) -> Rows:
     length = np.maximum(length, 0).astype(np.float32)[None] / side
     reach = max(3, side // 16) | 1
     return cv2.GaussianBlur(cv2.erode(length, np.ones((1, reach))), (0, 0), reach / 3)[0]
-
-
-def _pose(region_map: RegionMap, nose: int) -> tuple[float, float, float]:
-    """See `FaceCurves.pose`: means over the rows of the lower part of the nose."""
-    side = region_map.shape[0]
-    rows = region_map[max(0, nose - side // 8) : max(1, nose)]
-    face, ridge = _FACE[rows], (rows == Region.NOSE).sum(0)
-    if not face.any() or not ridge.any():
-        return (0.2, 0.5, 0.8)
-    rows_with_face = face[face.any(1)]
-    left, right = rows_with_face.argmax(1).mean(), side - rows_with_face[:, ::-1].argmax(1).mean()
-    middle = float((ridge * (np.arange(side) + 0.5)).sum() / ridge.sum())
-    return (min(left, middle - 1) / side, middle / side, max(right, middle + 1) / side)
-
-
-def _bottom_of(mask: NDArray[np.bool_], start: int) -> Rows:
-    """[W] one past the last row of the run of `mask` that begins at row `start`; 0 where there is none."""
-    start = min(start, mask.shape[0] - 1)  # a map may show nose down to its last row
-    below = mask[start:]
-    ends = ~below
-    length = np.where(ends.any(0), ends.argmax(0), below.shape[0])
-    return np.where(length > 0, start + length, 0).astype(np.float32)
-
-
-def _centre_and_height(plane: NDArray[np.float32], at: Rows) -> tuple[Rows, Rows]:
-    """Centroid row and height of `plane` at columns `at`, smoothed over about a pixel of columns."""
-    rows = np.arange(plane.shape[0], dtype=np.float32)[:, None] + 0.5
-    sums = np.stack([plane.sum(0), (plane * rows).sum(0)])
-    sums = cv2.GaussianBlur(sums, (0, 0), sigmaX=1.0, sigmaY=0.01, borderType=cv2.BORDER_CONSTANT)
-    columns = np.arange(plane.shape[1], dtype=np.float32) + 0.5
-    height, moment = np.interp(at, columns, sums[0]), np.interp(at, columns, sums[1])
-    return moment / np.maximum(height, 1e-6), height
-
-
-def _runs(plane: NDArray[np.float32], at: Rows) -> tuple[Rows, Rows]:
-    """First and last row of the run of `plane` at columns `at`."""
-    centre, height = _centre_and_height(plane, at)
-    return centre - height / 2, centre + height / 2

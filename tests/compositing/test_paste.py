@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from segtalker.compositing.paste import PasteConfig, Uncovered, compose, crop_size, frame_alpha, paste
+from segtalker.compositing.surroundings import keep_surroundings
 from segtalker.faces.align import scale_affine, warp_image
 from segtalker.regions import Region, merge_raw
 from tests.compositing.test_warp import draw
@@ -76,6 +77,38 @@ def test_what_a_rising_jaw_uncovers_comes_from_the_other_frame() -> None:
     assert seen.sum() > 20
     assert picture[seen][:, 2].mean() > 165
     assert np.abs(picture[:96] - 140).max() < 1
+
+
+def test_a_beard_over_the_edge_of_the_chin_rises_with_the_jaw() -> None:
+    size = 256
+    source_raw, new_raw = draw(7.0, 54, 128), draw(1.0, 49, 128)
+    face = np.isin(merge_raw(source_raw), (Region.SKIN, Region.LIP, Region.MOUTH, Region.NOSE))
+    face = cv2.resize(face.astype(np.uint8), (size, size), interpolation=cv2.INTER_NEAREST)
+    hairs = cv2.dilate(face, np.ones((9, 9), np.uint8))  # 4 px beyond the outline of the map
+    source = np.full((size, size, 3), 200, np.uint8)
+    source[hairs > 0] = 40
+    neck = np.full((128, 128, 3), 200, np.uint8)
+    neck[np.isin(merge_raw(new_raw), (Region.SKIN, Region.LIP, Region.MOUTH, Region.NOSE))] = 40
+    own = cv2.resize(source, (128, 128), interpolation=cv2.INTER_AREA)
+    picture, alpha = compose(source, source_raw, merge_raw(new_raw), neck, own)
+    out = source + alpha[..., None] * (picture - source)
+    middle = out[:, 100:156].mean(axis=(1, 2))
+    chin = 4 * 49
+    assert (middle[chin - 20 : chin - 8] < 60).all()
+    assert (middle[chin + 10 :] > 170).all()  # nothing of the old beard, whose edge was at 4 * 54 + 4
+
+
+def test_only_the_face_of_a_talking_map_is_taken_over() -> None:
+    own, talking = (merge_raw(draw(1.0, chin, 128)) for chin in (54, 49))
+    talking[:, :8] = Region.HAIR
+    talking[90:, 60:68] = Region.EARS
+    own[104:, 30:32] = Region.SKIN
+    kept = keep_surroundings(talking, own)
+    assert (kept[:, :8] == own[:, :8]).all()  # not the face of either
+    assert (kept[99:106, 62:66] == Region.EARS).all()  # uncovered by the chin
+    assert (kept[110:, 62:66] == own[110:, 62:66]).all()
+    assert (kept[112:, 30:32] == Region.SKIN).all()  # a sliver
+    assert (kept[70:95, 50:58] == talking[70:95, 50:58]).all()
 
 
 def paste_test_alpha() -> np.ndarray:

@@ -2,7 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from segtalker.compositing.warp import face_warp, measure_curves, open_mouth
+from segtalker.compositing.curves import measure_curves
+from segtalker.compositing.warp import face_warp, open_mouth
 from segtalker.regions import Raw, Region, merge_raw
 
 SIDE = 64
