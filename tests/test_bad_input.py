@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -103,8 +104,17 @@ def test_a_picture_without_a_face(tiny, speech, old, tmp_path):
     refuses(FaceNotFound, "wall.png.*no face", tiny, tmp_path / "wall.png", speech, old)
 
 
-@pytest.mark.parametrize("kind", ["missing", "empty", "text", "folder", "speech only"])
-def test_a_video_that_is_none(tiny, speech, old, tmp_path, kind):
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("missing", "no such file"),
+        ("empty", "the file is empty"),
+        ("text", "not a media file"),
+        ("folder", "is a folder"),
+        ("speech only", "holds audio but no video stream"),
+    ],
+)
+def test_a_video_that_is_none(tiny, speech, old, tmp_path, kind, says):
     video = tmp_path / "bad.mp4"
     if kind == "empty":
         video.write_bytes(b"")
@@ -114,38 +124,62 @@ def test_a_video_that_is_none(tiny, speech, old, tmp_path, kind):
         video.mkdir()
     elif kind == "speech only":
         video = write_speech(tmp_path / "bad.wav", 0.4)
-    refuses(MediaError, "bad", tiny, video, speech, old)
+    refuses(MediaError, f"{video.name}: {says}", tiny, video, speech, old)
 
 
-def test_a_truncated_video_is_dubbed_as_far_as_it_goes_or_refused(tiny, speech, old, tmp_path):
-    whole = talking_clip(tmp_path / "whole.mkv", 40)
-    cut = tmp_path / "cut.mkv"
-    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
-    report = dub(tiny, cut, speech, old)
-    assert 0 < report.num_frames <= 10
-    (tmp_path / "cut.mp4").write_bytes(talking_clip(tmp_path / "w.mp4", 40).read_bytes()[:2000])
-    old.write_bytes(b"an older film")
-    old.with_suffix(".report.json").unlink()
-    refuses(MediaError, "cut.mp4", tiny, tmp_path / "cut.mp4", speech, old)
+@pytest.fixture(scope="module")
+def film(tiny, tmp_path_factory) -> Path:
+    """40 frames in an mp4 whose index comes first, as every output has it."""
+    folder = tmp_path_factory.mktemp("film")
+    video, speech = talking_clip(folder / "whole.mkv", 40), write_speech(folder / "whole.wav", 1.6)
+    dub(tiny, video, speech, folder / "film.mp4")
+    return folder / "film.mp4"
 
 
-def test_damaged_bytes_in_the_middle_do_not_stop_a_dub(tiny, speech, old, tmp_path):
-    whole = bytearray(talking_clip(tmp_path / "whole.mkv", 30).read_bytes())
-    middle = len(whole) // 2
-    whole[middle : middle + 200] = os.urandom(200)
-    (tmp_path / "hurt.mkv").write_bytes(whole)
-    try:
-        assert dub(tiny, tmp_path / "hurt.mkv", speech, old).num_frames > 0
-    except MediaError as error:
-        assert "hurt.mkv" in str(error) and old.read_bytes() == b"an older film"
+def cut(path: Path, whole: Path, share: float) -> Path:
+    path.write_bytes(whole.read_bytes()[: round(whole.stat().st_size * share)])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("whole", "says"), [("film.mp4", "cut short: .* of 40 announced"), ("whole.mkv", "its pictures end at")]
+)
+def test_a_truncated_video_is_dubbed_as_far_as_it_goes(tiny, film, old, tmp_path, whole, says):
+    video = cut(tmp_path / f"cut{whole}", film.with_name(whole), 2 / 3)
+    report = dub(tiny, video, film.with_name("whole.wav"), old)
+    assert 10 < report.num_frames == report.synthesized < 40
+    assert re.search(f"cut{whole}: {says}", report.warnings[0])
+    assert any("speech were cut, because the video is shorter" in warning for warning in report.warnings)
+
+
+def test_a_video_whose_index_was_cut_off_is_refused(tiny, clip, speech, old, tmp_path):
+    refuses(
+        MediaError,
+        r"cut\.mp4: .*copy or export it again",
+        tiny,
+        cut(tmp_path / "cut.mp4", clip, 0.6),
+        speech,
+        old,
+    )
+
+
+def test_damaged_bytes_in_the_middle_cost_the_frames_that_they_hit(tiny, film, old, tmp_path):
+    data = bytearray(film.read_bytes())
+    middle = len(data) * 3 // 5
+    data[middle : middle + 200] = np.random.default_rng(0).bytes(200)
+    (tmp_path / "hurt.mp4").write_bytes(data)
+    report = dub(tiny, tmp_path / "hurt.mp4", film.with_name("whole.wav"), old)
+    assert report.num_frames == 40  # the frame before stands in: nothing moves in time
+    assert any(re.search(r"hurt\.mp4: \d+ of 40 frames do not decode", told) for told in report.warnings)
 
 
 def test_speech_of_zero_length(tiny, clip, old, tmp_path):
-    refuses(MediaError, "zero length|no sound|empty", tiny, clip, write_speech(tmp_path / "none.wav", 0), old)
+    says = r"none\.wav: its audio stream holds no sound \(zero length\)"
+    refuses(MediaError, says, tiny, clip, write_speech(tmp_path / "none.wav", 0), old)
 
 
 def test_a_video_without_sound_as_speech(tiny, clip, old):
-    refuses(MediaError, "no audio", tiny, clip, clip, old)
+    refuses(MediaError, r"talk\.mp4: has no audio stream", tiny, clip, clip, old)
 
 
 def test_silent_speech_works_and_says_so(tiny, clip, old, tmp_path):
@@ -153,7 +187,10 @@ def test_silent_speech_works_and_says_so(tiny, clip, old, tmp_path):
     assert report.synthesized == 10 and any("silent" in warning for warning in report.warnings)
 
 
-def test_an_output_that_cannot_be_written(tiny, clip, speech, tmp_path):
+def test_an_output_that_cannot_be_written_is_noticed_before_any_work(
+    tiny, clip, speech, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("segtalker.pipeline.decode_speech", lambda *_: pytest.fail("too late"))
     (tmp_path / "file").write_bytes(b"x")
     for output, words in (
         (tmp_path / "file" / "out.mp4", "cannot write"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+from functools import cache
 from pathlib import Path
 
 import av
@@ -10,6 +12,9 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from segtalker.errors import MediaError
+
+_LISTS = frozenset({"concat", "hls", "dash", "imf", "sdp", "rtsp", "sap", "webm_dash_manifest", "vobsub"})
+"""Formats whose files hold no media but say where others lie."""
 
 
 class MediaWarning(UserWarning):
@@ -32,15 +37,27 @@ def open_media(path: Path | str) -> InputContainer:
             raise MediaError(f"{path}: is a pipe or a device. Save it as a file first.")
         if path.stat().st_size == 0:
             raise MediaError(f"{path}: the file is empty (0 bytes). Copy or export it again.")
-        options = {"protocol_whitelist": "file", "pattern_type": "none"}
+        options = {"protocol_whitelist": "file", "format_whitelist": _formats(), "pattern_type": "none"}
         return av.open(f"file:{path.absolute()}", mode="r", options=options, metadata_errors="replace")
     except PermissionError as error:
         raise MediaError(f"{path}: no permission to read it. Change its access rights.") from error
     except (av.FFmpegError, OSError, ValueError) as error:
+        if getattr(error, "errno", None) == errno.EINVAL:
+            raise MediaError(
+                f"{path}: a playlist or the like, which only names other files, or damaged at its beginning. "
+                "Name the film itself."
+            ) from error
         raise MediaError(
             f"{path}: not a media file, or damaged at its beginning ({reason(error)}). "
             "Check that it plays elsewhere and copy or export it again."
         ) from error
+
+
+@cache
+def _formats() -> str:
+    """Every format that the library reads but `_LISTS`."""
+    known = {name for names in av.formats_available for name in names.split(",")}
+    return ",".join(sorted(known - _LISTS))
 
 
 def video_stream(container: InputContainer, path: Path | str) -> VideoStream:

@@ -28,6 +28,8 @@ _ONE_PACKET_ONE_FRAME |= {"mjpeg", "ffv1", "ffvhuff", "huffyuv", "png", "qtrle",
 _PICTURE_BRANDS = ("avif", "mif1", "heic", "heix")  # pictures in the container of mp4
 _NOMINAL = [Fraction(n) for n in (5, 8, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120, 240)]
 _NOMINAL += [Fraction(n * 1000, 1001) for n in (15, 24, 30, 48, 60, 120, 240)]
+_OUTLASTED_S = Fraction(1, 2)
+"""Sound often ends a little later than the pictures; by more than this the user is told."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def _frame_table(path: Path, modified_ns: int, size: int) -> FrameTable:
         candidates = [stream.guessed_rate, stream.average_rate, stream.base_rate]
         base = Fraction(stream.time_base or Fraction(1, 90000))
         promised = int(stream.frames)
+        announced_end = Fraction((container.start_time or 0) + (container.duration or 0), 1_000_000)
         packets = None if is_still else _demux(container, stream)
     is_timed = packets is not None and not is_avi
     if packets is not None:
@@ -119,6 +122,13 @@ def _frame_table(path: Path, modified_ns: int, size: int) -> FrameTable:
     if not failure and packets is not None and promised > packets.num_read:
         losses.append(
             f"{path}: cut short: {packets.num_read} of {promised} announced frames are in the file."
+        )
+    longest = int(np.diff(ticks).max(initial=0))  # so long may the last frame be shown
+    end = int(pts[0]) * base + (int(ticks[-1]) + longest) * tick
+    if not (losses or is_still or promised) and announced_end - end > _OUTLASTED_S:
+        losses.append(
+            f"{path}: its pictures end at {float(end):.2f} s of the {float(announced_end):.2f} s that it "
+            "announces: it may be cut short or damaged there."
         )
     return FrameTable(
         ticks=ticks,

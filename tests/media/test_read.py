@@ -1,5 +1,6 @@
 import itertools
 import os
+import re
 import warnings
 from fractions import Fraction
 
@@ -230,6 +231,16 @@ def test_a_file_cut_in_the_middle_gives_what_decodes_and_says_so(tmp_path):
         assert [frame.index for frame in read_frames(cut)] == list(range(count))
 
 
+def test_a_container_that_counts_no_frames_is_cut_by_its_announced_length(tmp_path):
+    whole = write_tiny_video(tmp_path / "x.mkv", 60)
+    assert losses(whole) == ()
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    (told,) = losses(cut)
+    assert 0 < len(frame_times(cut)) < 45
+    assert re.search(r"cut\.mkv: its pictures end at [01]\.\d\d s of the 2\.4\d s that it announces", told)
+
+
 def test_frames_that_do_not_decode_are_held_and_counted_and_neighbours_stay(tmp_path):
     path = write_tiny_video(tmp_path / "x.mov", 30, codec="png", pix_fmt="rgb24")
     data = bytearray(path.read_bytes())
@@ -279,7 +290,16 @@ def _bad_inputs(folder):
         container.start_encoding()
     write_wav(folder / "sound.wav", click_track(16000, 1, [0.5]), 16000)
     _write_song(folder / "song.mp3")
-    (folder / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n#EXT-X-ENDLIST\n")
+    # Both play where players may follow them: whoever sends one must not get at other files of this machine.
+    with av.open(str(whole)) as source, av.open(str(folder / "whole.ts"), "w") as copy:
+        stream = copy.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                copy.mux(packet)
+    playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1,\nwhole.ts\n#EXT-X-ENDLIST\n"
+    (folder / "list.m3u8").write_text(playlist)
+    (folder / "list.mp4").write_text("ffconcat version 1.0\nfile whole.mp4\n")
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
 
 
@@ -307,7 +327,8 @@ def _write_song(path):
         ("frameless.mp4", "no frame that can be decoded|no video stream|not a media file"),
         ("sound.wav", "holds audio but no video stream"),
         ("song.mp3", "holds a cover and audio but no video stream"),
-        ("list.m3u8", "m3u8"),
+        ("list.m3u8", "only names other files"),
+        ("list.mp4", "only names other files"),
         ("broken.png", "no frame|not a media file"),
         (".", "is a folder"),
         ("pipe", "is a pipe"),
