@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from benchmarks._held_out import MINI_WEIGHTS
 from benchmarks._report import log, main, table
 from segtalker.compositing.blend import seam
-from segtalker.compositing.paste import compose, crop_size, frame_alpha, paste
 from segtalker.compositing.curves import measure_curves
+from segtalker.compositing.paste import compose, crop_size, frame_alpha, paste
 from segtalker.compositing.warp import open_mouth
 from segtalker.config import config_hash
 from segtalker.data.shards import ShardReader

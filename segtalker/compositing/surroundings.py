@@ -17,5 +17,5 @@ def keep_surroundings(talking: RegionMap, own: RegionMap) -> RegionMap:
     """
     was_face, is_face = MOVING[own], MOVING[talking]
     uncovered = (was_face & ~is_face).astype(np.uint8)
-    uncovered = cv2.morphologyEx(uncovered, cv2.MORPH_OPEN, np.ones((1, 3), np.uint8))
-    return np.where(is_face | (uncovered > 0), talking, own)
+    moved = cv2.morphologyEx(uncovered, cv2.MORPH_OPEN, np.ones((1, 3), np.uint8))
+    return np.where(is_face | (moved > 0), talking, own)
