@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import posixpath
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -42,15 +41,6 @@ def exists(uri: Uri) -> bool:
     filesystem, path = _resolve(uri)
     with _explained(uri, "look it up"):
         return bool(filesystem.exists(path))
-
-
-def list_names(uri: Uri) -> list[str]:
-    """Names directly inside a folder, sorted; an absent folder is empty."""
-    filesystem, path = _resolve(uri)
-    with _explained(uri, "list it"):
-        if not filesystem.isdir(path):
-            return []
-        return sorted(posixpath.basename(str(name).rstrip("/")) for name in filesystem.ls(path, detail=False))
 
 
 def list_files(uri: Uri) -> list[str]:
