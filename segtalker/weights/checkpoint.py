@@ -65,21 +65,9 @@ def load_weights(
     network: what it must be (a name of `NETWORKS`); None takes any.
     """
     path = Path(path)
-    tensors, header = _read(path)
-    found = header["network"]
-    if network is not None and found != network:
-        raise WeightsError(
-            f"{path}: holds a '{found}', not a '{network}'. Give the weights of a '{network}'."
-        )
-    if found not in NETWORKS:
-        raise WeightsError(f"{path}: unknown network '{found}'. Update segtalker.")
-    module_name, class_name, config_name = NETWORKS[found]
-    module = importlib.import_module(module_name)
-    try:
-        cfg = parse_config(getattr(module, config_name), json.loads(header["config"]))
-    except ConfigError as error:
-        raise WeightsError(f"{path}: its configuration is of another version: {error}") from error
-    net: nn.Module = getattr(module, class_name)(cfg)
+    tensors, header = _read(path, network)
+    module_name, class_name, _ = NETWORKS[header["network"]]
+    net: nn.Module = getattr(importlib.import_module(module_name), class_name)(_config(header, path))
     _fill(net, tensors, path)
     return net.to(device).eval()
 
@@ -87,19 +75,27 @@ def load_weights(
 def fill_weights(net: nn.Module, path: Path | str) -> None:
     """Give `net` the weights in `path`, which must be of the same network and size."""
     path, network = Path(path), _network_name(net)
-    tensors, header = _read(path)
-    if header["network"] != network:
-        raise WeightsError(f"{path}: holds a '{header['network']}', not a '{network}'.")
-    if _sizes(json.loads(header["config"])) != _sizes(to_dict(net.cfg)):
-        raise WeightsError(f"{path}: a '{network}' of another size. Take over its configuration `model`.")
+    tensors, header = _read(path, network)
+    stored, wanted = (_flat(to_dict(cfg)) for cfg in (_config(header, path), net.cfg))
+    for key, value in wanted.items():
+        if stored[key] != value:
+            raise WeightsError(
+                f"{path}: a '{network}' of another size: its {key} is {stored[key]}, "
+                f"this training has {value}. Take over its configuration `model`, or give other weights "
+                "as `start_from`."
+            )
     _fill(net, tensors, path)
 
 
-def _sizes(values: Any) -> Any:
-    """A configuration without what is no part of the network's function."""
-    if isinstance(values, Mapping):
-        return {name: _sizes(value) for name, value in values.items() if name != "dropout"}
-    return list(values) if isinstance(values, tuple) else values
+def _flat(values: Mapping[str, Any], where: str = "model") -> dict[str, Any]:
+    """Dotted key -> value of a configuration without what is no part of the network's function."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{where}.{name}")
+        elif name != "dropout":
+            flat[f"{where}.{name}"] = value
+    return flat
 
 
 def weights_info(path: Path | str) -> dict[str, Any]:
@@ -110,6 +106,20 @@ def weights_info(path: Path | str) -> dict[str, Any]:
         "config": json.loads(header["config"]),
         "info": json.loads(header.get("info", "{}")),
     }
+
+
+def _config(header: Mapping[str, str], path: Path) -> Any:
+    """The configuration of the network in a file, with the defaults of what it does not say."""
+    module_name, _, config_name = NETWORKS[header["network"]]
+    config_class = getattr(importlib.import_module(module_name), config_name)
+    try:
+        return parse_config(config_class, json.loads(header["config"]))
+    except ConfigError as error:
+        raise WeightsError(f"{path}: its configuration is of another version: {error}") from error
+    except ValueError as error:
+        raise WeightsError(
+            f"{path}: damaged weights (no configuration). Fetch or train them again."
+        ) from error
 
 
 def _fill(net: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
@@ -130,8 +140,16 @@ def _fill(net: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     net.load_state_dict({name: value.to(wanted[name].dtype) for name, value in tensors.items()})
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _read(path: Path, network: str | None) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and header of the weights of `network`; None takes any."""
     header = _read_header(path)
+    found = header["network"]
+    if network is not None and found != network:
+        raise WeightsError(
+            f"{path}: holds a '{found}', not a '{network}'. Give the weights of a '{network}'."
+        )
+    if found not in NETWORKS:
+        raise WeightsError(f"{path}: unknown network '{found}'. Update segtalker.")
     with safe_open(str(path), framework="pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118 (no mapping)
 
@@ -146,6 +164,8 @@ def _read_header(path: Path) -> dict[str, str]:
         raise WeightsError(f"{path}: damaged weights ({error}). Fetch or train them again.") from error
     if header.get("format") != _FORMAT:
         raise WeightsError(f"{path}: no SegTalker weights (format {header.get('format')!r}).")
+    if lost := {"network", "config"} - set(header):
+        raise WeightsError(f"{path}: damaged weights (no {min(lost)} inside). Fetch or train them again.")
     return header
 
 

@@ -115,15 +115,34 @@ def refuses(net, path, words):
 def test_a_network_refuses_weights_of_another_kind_or_size(saved):
     _, path = saved
     encoder = SpeechEncoder(SpeechEncoderConfig(CONTEXT))
-    refuses(encoder, path, "holds a 'syncnet', not a 'speech'")
-    refuses(SyncNet(replace(CONFIG, embedding=12)), path, "of another size. Take over its configuration")
+    refuses(encoder, path, "holds a 'syncnet', not a 'speech'. Give the weights of a 'speech'")
+    wider = SyncNet(replace(CONFIG, embedding=12))
+    refuses(wider, path, "its model.embedding is 8, this training has 12. Take over its configuration")
     # Another norm leaves every tensor's shape as it is: only the configuration tells.
-    refuses(SyncNet(replace(CONFIG, norm="instance")), path, "of another size. Take over its configuration")
+    refuses(SyncNet(replace(CONFIG, norm="instance")), path, "another size: its model.norm is group")
     rewrite(path, lambda t: {**t, "bias": torch.zeros(3)})
     refuses(SyncNet(CONFIG), path, "'bias' is .3.*another size")
 
 
-def test_another_dropout_is_no_other_size(tmp_path):
+def test_a_header_that_lost_its_network_or_configuration_is_damaged(saved):
+    _, path = saved
+    rewrite(path, header=lambda h: {**h, "config": "{"})
+    with pytest.raises(WeightsError, match="damaged weights"):
+        load_weights(path)
+    for name in ("config", "network"):
+        rewrite(path, header=lambda h, name=name: {k: v for k, v in h.items() if k != name})
+        with pytest.raises(WeightsError, match="damaged weights"):
+            load_weights(path)
+
+
+def test_another_dropout_and_keys_that_are_newer_than_the_file_are_no_other_size(tmp_path):
     cfg = SpeechEncoderConfig(CONTEXT)
     path = save_weights(SpeechEncoder(cfg), cfg, tmp_path / "speech.safetensors")
+
+    def older(header):
+        config = json.loads(header["config"])
+        del config["context"]["pos_groups"]
+        return {**header, "config": json.dumps(config)}
+
+    rewrite(path, header=older)
     fill_weights(SpeechEncoder(SpeechEncoderConfig(replace(CONTEXT, dropout=0.3))), path)
