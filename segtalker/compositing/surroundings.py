@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from segtalker.regions import MOVING
 from segtalker.types import RegionMap
@@ -12,10 +13,20 @@ from segtalker.types import RegionMap
 def keep_surroundings(talking: RegionMap, own: RegionMap) -> RegionMap:
     """The talking map [S, S] with the frame's own classes where speech moves nothing.
 
-    TSG draws hair, neck and background from another frame; those of the source frame are true. The jaw moves
-    up and down: where the face shrank at its sides by a column or two, nothing has moved.
+    TSG draws hair, neck and background from another frame; those of the source frame are true. A rising chin
+    uncovers more of what lies under it. The jaw moves up and down: where the face shrank at its sides by a
+    column or two, nothing has moved.
     """
     was_face, is_face = MOVING[own], MOVING[talking]
     uncovered = (was_face & ~is_face).astype(np.uint8)
-    moved = cv2.morphologyEx(uncovered, cv2.MORPH_OPEN, np.ones((1, 3), np.uint8))
-    return np.where(is_face | (moved > 0), talking, own)
+    moved = cv2.morphologyEx(uncovered, cv2.MORPH_OPEN, np.ones((1, 3), np.uint8)) > 0
+    return np.where(is_face, talking, np.where(moved, _from_below(own, was_face, talking), own))
+
+
+def _from_below(own: RegionMap, face: NDArray[np.bool_], otherwise: RegionMap) -> RegionMap:
+    """In each pixel the class of the next one below, in the same column, that is not face."""
+    side = len(own)
+    rows = np.where(face, side, np.arange(side)[:, None])
+    first = np.minimum.accumulate(rows[::-1])[::-1]
+    below = np.take_along_axis(own, np.minimum(first, side - 1), 0)
+    return np.where(first < side, below, otherwise)

@@ -157,6 +157,9 @@ def _chin_shift(source: FaceCurves, new: FaceCurves, unit: Rows) -> tuple[Rows, 
             np.clip((unit - centre) / 0.15, x.min(), x.max()),
             np.polynomial.polynomial.polyfit(x, (source.chin - new.chin)[flat], 2),
         )
+    steep = np.abs(np.gradient(chin, unit))
+    steep = cv2.GaussianBlur(steep[None].astype(np.float32), (0, 0), 0.015 * len(unit))[0]
+    shift = shift * np.exp(-0.5 * (np.maximum(steep - 0.7, 0) / 0.4) ** 2)
     return chin, shift * np.exp(-0.5 * (np.maximum(np.abs(unit - centre) - 0.16, 0) / 0.06) ** 2)
 
 
@@ -170,11 +173,16 @@ def _under_the_chin(chin: Rows, chin_source: Rows, neck: Rows) -> tuple[Rows, Ro
     shift = np.abs(chin_source - chin)
     rising = chin_source > chin
     edge = chin_source + rising * np.minimum(_OVERHANG, shift)
-    neck = np.maximum(neck - (edge - chin_source), 0)
-    stretch = np.clip((neck - 0.6 * shift) / np.maximum(0.6 * shift, 1e-4), 0, 1)
-    end_stretch = np.maximum(edge, chin) + np.minimum(neck, 3 * shift)
+    clear = np.maximum(neck - (edge - chin_source), 0)
+    stretch = np.clip((clear - 0.6 * shift) / np.maximum(0.6 * shift, 1e-4), 0, 1)
+    end_stretch = np.maximum(edge, chin) + np.minimum(clear, 3 * shift)
     end_still = np.where(rising, edge, chin)
     start_still = np.where(rising, 2 * edge - chin, chin)
+    # The mirror image of a bare neck ends above the collar.
+    bare = np.clip(clear / _OVERHANG, 0, 1)
+    start_still = (1 - bare) * start_still + bare * np.minimum(
+        start_still, np.maximum(edge + 0.8 * clear, chin)
+    )
     end = stretch * end_stretch + (1 - stretch) * end_still
     return end, stretch * edge + (1 - stretch) * start_still
 
@@ -183,7 +191,7 @@ def _piecewise(rows: Rows, knots: _Knots) -> Rows:
     """Source rows [H, W] of new rows [H, 1]: linear between knots, a jump where two knots share a row."""
     result = np.minimum(rows, knots.new[0]) + knots.source[0] - knots.new[0]
     for k in range(len(knots.new) - 1):
-        step = np.maximum(knots.new[k + 1] - knots.new[k], 1e-4)
+        step = np.maximum(knots.new[k + 1] - knots.new[k], 1e-6)
         result += (knots.source[k + 1] - knots.source[k]) * np.clip((rows - knots.new[k]) / step, 0, 1)
     return result + np.maximum(rows - knots.new[-1], 0)
 
@@ -219,7 +227,9 @@ def _uncovered_trust(
     size, side = warp.trust.shape[0], len(new_map)
     was_face = warp(_enlarged(MOVING[merge_raw(source_raw)], size))
     is_face = _enlarged(MOVING[new_map], size)
-    stale = ((was_face > 0.5) & (is_face < 0.5)).astype(np.uint8)
+    mismatch = ((was_face > 0.5) & (is_face < 0.5)).astype(np.uint8)
+    pixel = np.ones((round(1.5 * size / side),) * 2, np.uint8)  # thinner is the raster of the two maps
+    stale = cv2.morphologyEx(mismatch, cv2.MORPH_OPEN, pixel)
     reach = 2 * round(_OVERHANG * size) + 1
     around = cv2.dilate(stale, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
     around = cv2.GaussianBlur(around.astype(np.float32), (0, 0), size / side / 2)

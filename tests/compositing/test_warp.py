@@ -86,6 +86,16 @@ def test_a_patterned_collar_below_bare_neck_stays_where_it_is() -> None:
     assert np.array_equal(moved[collar], stripes[collar])
 
 
+@pytest.mark.parametrize("rise", [2.0, 5.0, 7.0])
+def test_a_rising_chin_uncovers_neck_and_no_collar(rise: float) -> None:
+    source = draw(7.0, chin=55.0, size=128)
+    new = draw(1.0, chin=55.0 - rise, size=128)
+    warped = face_warp(source, merge_raw(new), 256)(draw(7.0, 55.0, 256), cv2.INTER_NEAREST)
+    under = warped[int(4 * (55 - rise)) + 4 : 4 * 60 - 4, 112:144]
+    assert not np.isin(under, (Raw.CLOTH, Raw.BACKGROUND)).any()
+    assert (under == Raw.NECK).mean() > 0.9
+
+
 def test_a_collar_at_the_chin_is_mirrored_and_not_smeared() -> None:
     source = draw(9.0, 54, 128)
     source[(source == Raw.NECK) | (source == Raw.CLOTH)] = Raw.CLOTH
