@@ -14,10 +14,13 @@ from segtalker.training.run import load_train_config
 CONFIGS = Path(__file__).parents[1] / "configs"
 NETWORK_OF = {
     "speech_tuned": "speech",
+    "speech_more": "speech",
     "syncnet_voices": "syncnet",
+    "syncnet_more": "syncnet",
     "sync_expert": "syncnet",
     "tsg_sync": "tsg",
     "tsg_polish": "tsg",
+    "tsg_more": "tsg",
 }
 TRAININGS = sorted(path for size in ("mini", "smoke", "paper") for path in (CONFIGS / size).glob("*.yaml"))
 
@@ -47,4 +50,6 @@ def test_every_training_finds_what_the_commands_before_it_made():
         wanted = [value for value in vars(cfg).values() if isinstance(value, Path)]
         assert {str(path) for path in wanted} <= made, config
         made.add(f"{folder}/{getattr(cfg, 'name', network)}.safetensors")
-    assert {f"runs/{name}.safetensors" for name in ("tsg_polish/tsg", "sgi/sgi")} <= made
+    assert {
+        f"runs/{name}.safetensors" for name in ("tsg_more/tsg", "syncnet_more/syncnet", "sgi/sgi")
+    } <= made

@@ -85,9 +85,7 @@ def preset_config(preset: Preset) -> SynthConfig:
     """The configuration that `segtalker synth PRESET` starts from."""
     match preset:
         case "voices":
-            # Another seed than `speech`, or its clips would say the same sentences in the same voices.
-            spoken = SpeechConfig(min_s=6.0, max_s=20.0, pitch=(0.8, 1.6))
-            return SynthConfig("voices", seed=1, minutes=300.0, vocal_tract=(0.85, 1.35), speech=spoken)
+            return SynthConfig(preset="voices", minutes=240.0, speech=SpeechConfig(min_s=6.0, max_s=20.0))
         case "faces":
             exact = LabelNoise(jitter=0.0005, drift=0.0008, lost_ears=0.0, lost_neck=0.0)
             return SynthConfig(preset="faces", speech=SpeechConfig(min_s=2.5, max_s=4.0), noise=exact)

@@ -6,6 +6,7 @@ as a `TrainContext`; logging, checkpoints and validation are the caller's `on_st
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -194,6 +195,15 @@ def split_batch(batch: Batch, parts: int) -> list[Batch]:
         {name: tensor[i * size // parts : (i + 1) * size // parts] for name, tensor in batch.items()}
         for i in range(parts)
     ]
+
+
+def slow_precision(device: torch.device, precision: str) -> list[str]:
+    """A note where bf16 is emulated: there it costs several times the time of fp32."""
+    if device.type != "cpu" or precision != "bf16" or platform.machine() not in ("x86_64", "AMD64"):
+        return []
+    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+        return []
+    return ["this CPU has no bf16 arithmetic; --set run.precision=fp32 trains several times faster."]
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:

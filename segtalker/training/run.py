@@ -30,6 +30,7 @@ from segtalker.training.loop import (
     TrainContext,
     load_batches,
     run_loop,
+    slow_precision,
 )
 from segtalker.training.state import TrainState, load_state, save_state
 
@@ -99,7 +100,7 @@ def run_task(
         load_state(checkpoint, state)
     leads = context.rank == 0
     with RunLog(folder, cfg.max_steps, state.step, quiet or not leads) as log:
-        for note in task.notes:
+        for note in (*task.notes, *slow_precision(state.device, cfg.precision)):
             log.say(f"note: {note}")
         keeper = _Keeper(task, cfg, context, log)
         batches = load_batches(task.batches(), state.step, cfg.max_steps, context, cfg.workers)

@@ -12,7 +12,7 @@ from torch import nn
 from segtalker.data.sampler import IndexedSampler
 from segtalker.errors import ConfigError, DataError, SegTalkerError
 from segtalker.training import run as run_module
-from segtalker.training.loop import LocalContext, split_batch
+from segtalker.training.loop import LocalContext, slow_precision, split_batch
 from segtalker.training.run import make_task, train
 from segtalker.training.state import (
     MAX_BAD_STEPS,
@@ -258,3 +258,14 @@ def test_a_batch_is_cut_into_equal_parts_only():
     assert torch.equal(torch.cat([part["b"] for part in parts]), batch["b"])
     with pytest.raises(ValueError, match="3 equal parts"):
         split_batch(batch, 3)
+
+
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_emulated_bf16_is_named_where_it_costs_time(has_bf16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    notes = slow_precision(torch.device("cpu"), "bf16")
+    assert notes == [] if has_bf16 else "run.precision=fp32" in notes[0]
+    assert slow_precision(torch.device("cpu"), "fp32") == []
+    assert slow_precision(torch.device("cuda"), "bf16") == []
