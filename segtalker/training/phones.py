@@ -18,11 +18,11 @@ def phone_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return total / (flat != UNKNOWN_PHONE).sum().clamp(min=1)
 
 
-def note_missing_phones(reader: ShardReader, clips: Sequence[int]) -> list[str]:
-    """A line for the person who waits where no clip has a phone that `phone_loss` could teach; else none."""
+def note_missing_phones(reader: ShardReader, clips: Sequence[int], term: str = "phones") -> list[str]:
+    """A line for the person who waits where no clip has a phone that loss `term` could use; else none."""
     if any(phone.label in PHONE_NAMES for clip in clips for phone in reader.rows[clip].phones):
         return []
     return [
-        f"loss term phones is off for {reader.folder}: no clip says which phone sounds when. "
+        f"loss term {term} is off for {reader.folder}: no clip says which phone sounds when. "
         "Prepare the corpus with phones."
     ]

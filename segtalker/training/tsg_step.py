@@ -28,6 +28,7 @@ from segtalker.models.tsg import TSG, TSGConfig
 from segtalker.regions import NUM_REGIONS, colourize
 from segtalker.training.loop import Batch, Metrics, RunConfig, TrainContext, autocast, seeded, split_batch
 from segtalker.training.maps import mouth_zone, one_hot_maps
+from segtalker.training.phones import note_missing_phones
 from segtalker.training.state import OptimConfig, TrainState
 from segtalker.training.talk import choose_reference, talk
 from segtalker.weights.checkpoint import fill_weights, load_weights, save_weights
@@ -89,6 +90,8 @@ class TSGTask:
         areas = torch.from_numpy(self._train.region_areas())
         self._weights = area_weights(areas, cfg.loss.area_power, cfg.loss.max_class_weight)
         self._expert: SyncNet | None = None
+        if cfg.loss.closure_weight:
+            self.notes += note_missing_phones(self._train.reader, self._train.clips, "closure")
         if cfg.speech is None and cfg.start_from is None:
             self.notes.append("context encoder starts at random: no speech encoder is given (key `speech`).")
         if cfg.loss.sync_weight and cfg.syncnet is None:

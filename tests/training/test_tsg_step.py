@@ -12,6 +12,7 @@ from segtalker.training.loop import LocalContext
 from segtalker.training.run import make_task, train
 from segtalker.training.talk import choose_reference, talk
 from tests.training.recipes import CONFIGS, run_steps, smoke_config
+from tests.training.tiny import make_tiny_corpus
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,9 @@ def test_the_sync_loss_starts_at_its_step_and_reaches_the_generator(tiny_corpus,
 def test_what_is_missing_is_said(tiny_corpus, tmp_path):
     notes = make_task("tsg", smoke_config("tsg", tiny_corpus)).notes
     assert "context encoder starts at random" in notes[0] and "sync loss is off" in notes[1]
+    wordless = make_tiny_corpus(tmp_path / "wordless", phones=False)
+    assert any("loss term closure is off" in n for n in make_task("tsg", smoke_config("tsg", wordless)).notes)
+    assert not any("closure" in note for note in notes)
     assert len(make_task("tsg", smoke_config("tsg", tiny_corpus, "loss.sync_weight=0")).notes) == 1
     absent = make_task("tsg", smoke_config("tsg", tiny_corpus, f"syncnet={tmp_path}/none.safetensors"))
     with pytest.raises(WeightsError, match="no such weights"):
