@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segtalker.regions import MOVING
+from segtalker.regions import MOVING, Region
 from segtalker.types import RegionMap
+
+_STILL = (Region.EYES, Region.EYEBROWS, Region.EYE_GLASS, Region.EAR_RINGS)
 
 
 def keep_surroundings(talking: RegionMap, own: RegionMap) -> RegionMap:
@@ -20,6 +22,7 @@ def keep_surroundings(talking: RegionMap, own: RegionMap) -> RegionMap:
     was_face, is_face = MOVING[own], MOVING[talking]
     uncovered = (was_face & ~is_face).astype(np.uint8)
     moved = cv2.morphologyEx(uncovered, cv2.MORPH_OPEN, np.ones((1, 3), np.uint8)) > 0
+    is_face &= ~np.isin(own, _STILL)  # of a bowed head they reach into the lower half
     return np.where(is_face, talking, np.where(moved, _from_below(own, was_face, talking), own))
 
 

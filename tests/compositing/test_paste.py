@@ -103,11 +103,13 @@ def test_only_the_face_of_a_talking_map_is_taken_over() -> None:
     talking[:, :8] = Region.HAIR
     talking[90:, 60:68] = Region.EARS
     own[104:, 30:32] = Region.SKIN
+    own[66:68, 40:50] = Region.EYES
     kept = keep_surroundings(talking, own)
     assert (kept[:, :8] == own[:, :8]).all()  # not the face of either
     assert (kept[99:106, 62:66] == Region.NECK).all()  # uncovered by the chin: what lies under it
     assert (kept[110:, 62:66] == own[110:, 62:66]).all()
     assert (kept[112:, 30:32] == Region.SKIN).all()  # a sliver
+    assert (kept[66:68, 40:50] == Region.EYES).all() and (talking[66:68, 40:50] == Region.SKIN).all()
     assert (kept[70:95, 50:58] == talking[70:95, 50:58]).all()
 
 
