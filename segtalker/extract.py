@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from segtalker.faces.align import apply_affine, scale_affine, warp_image
 from segtalker.faces.detect import FaceBackend
+from segtalker.faces.mesh import mouth_opening
 from segtalker.parsing.colours import ColourModel
 from segtalker.parsing.parse import HALO, Parser, clean_maps
 from segtalker.progress import StageClock
 from segtalker.regions import merge_raw
 from segtalker.types import Affine, FaceTrack, Frame, Image, ParsedFace, Points
+
+_APART = 5  # frames between two of the widest open mouths
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,26 @@ def neighbours(track: FaceTrack, indices: Iterable[int]) -> list[int]:
     """Source indices that the cleaned maps of `indices` depend on, ascending."""
     around = {near for index in indices for near in range(index - HALO, index + HALO + 1)}
     return sorted(index for index in around if track.start <= index < track.stop)
+
+
+def style_frames(track: FaceTrack, usable: NDArray[np.bool_], count: int) -> list[int]:
+    """Source indices of at most `count` frames that show a person's texture: evenly spaced, and open mouths.
+
+    usable: [T] frames of the track that the plan would dub. A quarter of the frames are those with the most
+    open mouth, since teeth are seen in few; frames whose face was only interpolated are taken where there
+    are no others.
+    """
+    good = np.flatnonzero(usable & (track.scores > 0))
+    if not len(good):
+        good = np.flatnonzero(usable)
+    spread = max(1, count - count // 4)
+    chosen = set(good[np.linspace(0, len(good) - 1, min(spread, len(good))).round().astype(int)].tolist())
+    wide: list[int] = []
+    for offset in good[np.argsort(-mouth_opening(track.landmarks[good]), kind="stable")].tolist():
+        if len(wide) < count // 4 and all(abs(offset - other) >= _APART for other in wide):
+            wide.append(offset)
+    chosen.update(wide)
+    return [track.start + offset for offset in sorted(chosen)]
 
 
 def _runs(indices: list[int]) -> list[list[int]]:

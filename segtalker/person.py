@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtalker.compositing.paste import PasteConfig, crop_size
-from segtalker.extract import FaceReader, aligned
+from segtalker.extract import FaceReader, aligned, style_frames
 from segtalker.faces.mesh import mouth_opening
 from segtalker.parsing.colours import ColourModel
 from segtalker.progress import StageClock
@@ -26,7 +26,6 @@ from segtalker.training.adapt import Adapted
 from segtalker.types import FaceTrack, Frame, Image, RegionMap
 from segtalker.workspace import write_atomically
 
-_APART = 5  # frames between two of the widest open mouths
 _YAW_PER_OPENING = 60.0  # a mouth as open as it is wide counts like a head turned by this many degrees
 
 
@@ -149,26 +148,6 @@ def load_person(path: Path) -> Person:
             colours=ColourModel.from_arrays(colours) if bool(stored["has_colours"]) else None,
             adapted=path.with_name(str(stored["adapted"])) if str(stored["adapted"]) else None,
         )
-
-
-def style_frames(track: FaceTrack, usable: NDArray[np.bool_], count: int) -> list[int]:
-    """Source indices of at most `count` frames that show a person's texture: evenly spaced, and open mouths.
-
-    usable: [T] frames of the track that the plan would dub. A quarter of the frames are those with the most
-    open mouth, since teeth are seen in few; frames whose face was only interpolated are taken where there
-    are no others.
-    """
-    good = np.flatnonzero(usable & (track.scores > 0))
-    if not len(good):
-        good = np.flatnonzero(usable)
-    spread = max(1, count - count // 4)
-    chosen = set(good[np.linspace(0, len(good) - 1, min(spread, len(good))).round().astype(int)].tolist())
-    wide: list[int] = []
-    for offset in good[np.argsort(-mouth_opening(track.landmarks[good]), kind="stable")].tolist():
-        if len(wide) < count // 4 and all(abs(offset - other) >= _APART for other in wide):
-            wide.append(offset)
-    chosen.update(wide)
-    return [track.start + offset for offset in sorted(chosen)]
 
 
 def reference_frame(track: FaceTrack, candidates: Sequence[int]) -> int:

@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Literal, cast
 
 import cv2
@@ -21,7 +20,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-import segtalker.weights
 from segtalker.audio.source import SampleSource
 from segtalker.audio.windows import read_context, read_mel_windows
 from segtalker.errors import ConfigError
@@ -29,7 +27,7 @@ from segtalker.models.sgi import SGI
 from segtalker.models.tsg import TSG, interpolate_context, merge_talking_map
 from segtalker.regions import NUM_REGIONS
 from segtalker.training.adapt import Adapted, track_codes
-from segtalker.weights.checkpoint import load_weights
+from segtalker.weights.checkpoint import load_weights, weights_path
 
 # Shape legend: N frames of a batch, S side of the renderer's crop, R 12 regions, L style layers, D style dim
 
@@ -172,13 +170,6 @@ def load_networks(tsg: str, sgi: str, compute: Compute) -> Networks:
         compute=compute,
         hashes=hashes,
     )
-
-
-def weights_path(name: str, network: str) -> Path:
-    """The file of `network`: `mini` is the one shipped with the package, anything else is a path."""
-    if name == "mini":
-        return Path(segtalker.weights.__file__).parent / "mini" / f"{network}.safetensors"
-    return Path(name)
 
 
 def to_network(crops_NSS3: NDArray[np.uint8], device: torch.device) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segtalker.audio.loudness import frame_energy
 from segtalker.audio.mel import mel_spectrogram
 from segtalker.audio.source import ArraySource
 from segtalker.audio.speech import num_tokens, speech_tokens
@@ -19,7 +20,7 @@ from segtalker.synthetic.identity import random_identity
 from segtalker.synthetic.motion import make_motion, random_style
 from segtalker.synthetic.plan import ClipPlan, SynthConfig
 from segtalker.synthetic.render import Renderer
-from segtalker.synthetic.speech import SAMPLE_RATE, Utterance, make_utterance
+from segtalker.synthetic.speech import Utterance, make_utterance
 
 _ATTEMPTS = 4
 
@@ -98,11 +99,3 @@ def speech_fields(speech: Utterance) -> dict[str, Any]:
 def clip_fields(clip: ClipPlan) -> dict[str, Any]:
     """The fields of a sample that come from the plan alone."""
     return {"key": clip.key, "identity": f"synthetic-{clip.identity}", "split": clip.split}
-
-
-def frame_energy(samples: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
-    """Loudness [frames] in decibels: RMS of the 40 ms of speech around each frame's time (floor -80)."""
-    width = SAMPLE_RATE // FPS
-    padded = np.pad(samples.astype(np.float64), (width // 2, width))
-    squares = padded[: frames * width].reshape(frames, width) ** 2
-    return (10.0 * np.log10(np.maximum(squares.mean(1), 1e-8))).astype(np.float32)

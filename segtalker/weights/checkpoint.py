@@ -72,6 +72,13 @@ def load_weights(
     return net.to(device).eval()
 
 
+def weights_path(name: str, network: str) -> Path:
+    """The file of `network`: `mini` is the one shipped with the package, anything else is a path."""
+    if name == "mini":
+        return Path(__file__).parent / "mini" / f"{network}.safetensors"
+    return Path(name)
+
+
 def fill_weights(net: nn.Module, path: Path | str) -> None:
     """Give `net` the weights in `path`, which must be of the same network and size."""
     path, network = Path(path), _network_name(net)
