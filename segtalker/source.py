@@ -6,11 +6,13 @@ Both look the same to the rest of the pipeline: a length, exact times, and frame
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Protocol
 
-from segtalker.media.read import frame_times, losses, read_frames
+from segtalker.media.read import frame_times, losses, read_frames, read_sequence
 from segtalker.types import Frame, VideoInfo
 
 
@@ -52,3 +54,52 @@ class VideoSource:
     def _note(self, loss: str) -> None:
         if loss not in self.losses:
             self.losses.append(loss)
+
+
+class GridSource:
+    """A time range of a video on an even grid: frame i is the one shown nearest to `start` + i / `rate`.
+
+    Indices and times count from the beginning of the range. A faster video loses frames, a slower one
+    repeats them; no frame is further off than half of its own duration.
+    """
+
+    def __init__(
+        self, info: VideoInfo, rate: Fraction, start: Fraction = Fraction(0), end: Fraction | None = None
+    ) -> None:
+        """Seconds `start`..`end` of the file probed as `info`; what lies past its end is left out."""
+        shown = frame_times(info.path)
+        stop = shown[-1] + 1 / info.frame_rate
+        stop = stop if end is None else min(end, stop)
+        count = max(0, math.ceil((stop - start) * rate))
+        self._indices = nearest_frames(shown, [start + i / rate for i in range(count)])
+        self._rate = rate
+        self.info = replace(info, frame_rate=rate, num_frames=count, is_vfr=False)
+        self.losses: list[str] = list(losses(info.path))
+
+    def times(self) -> list[Fraction]:
+        """Seconds of every grid frame since the beginning of the range."""
+        return [i / self._rate for i in range(len(self._indices))]
+
+    def read(self, start: int = 0, stop: int | None = None, max_side: int | None = None) -> Iterator[Frame]:
+        """Grid frames `start`..`stop`, upright RGB."""
+        indices = self._indices[start:stop]
+        try:
+            frames = read_sequence(self.info.path, indices, max_side, self._note)
+            for index, frame in enumerate(frames, start=start):
+                yield Frame(index, index / self._rate, frame.image)
+        finally:
+            gc.collect()  # see VideoSource.read
+
+    def _note(self, loss: str) -> None:
+        if loss not in self.losses:
+            self.losses.append(loss)
+
+
+def nearest_frames(shown: Sequence[Fraction], times: Sequence[Fraction]) -> list[int]:
+    """For each of the ascending `times` the index of the frame that is `shown` nearest, or of the earlier."""
+    indices, at = [], 0
+    for time in times:
+        while at + 1 < len(shown) and abs(shown[at + 1] - time) < abs(shown[at] - time):
+            at += 1
+        indices.append(at)
+    return indices

@@ -120,6 +120,22 @@ def remove(uri: Uri) -> None:
             filesystem.rm(path, recursive=True)
 
 
+def content_sample(uri: Uri) -> str:
+    """Hexadecimal digest of a file's size and of its first, middle and last megabyte.
+
+    Names the content of a long video without reading all of it, the same on a disk and in a bucket.
+    """
+    filesystem, path = _resolve(uri)
+    with _explained(uri, "read it"):
+        size = int(filesystem.size(path))
+        digest = hashlib.sha256(str(size).encode())
+        with filesystem.open(path, "rb") as file:
+            for start in sorted({0, max(0, (size - _BLOCK_BYTES) // 2), max(0, size - _BLOCK_BYTES)}):
+                file.seek(start)
+                digest.update(file.read(_BLOCK_BYTES))
+        return digest.hexdigest()
+
+
 def seal_folder(uri: Uri, extra: dict[str, Any] | None = None) -> dict[str, Any]:
     """Write MANIFEST.json over all files of a folder and return it; from now on the folder exists.
 

@@ -158,3 +158,15 @@ def test_a_failed_local_write_leaves_the_old_file_and_no_rest(tmp_path, monkeypa
 def test_unknown_storage_is_explained():
     with pytest.raises(StorageError, match="this kind of storage cannot be used"):
         storage.read_bytes("nowhere42://x/y")
+
+
+@pytest.mark.parametrize("place", ["start", "middle", "end"])
+def test_a_sample_of_the_content_sees_a_change_of_a_large_file(tmp_path, place):
+    data = bytearray(5 << 20)
+    (tmp_path / "a").write_bytes(data)
+    before = storage.content_sample(tmp_path / "a")
+    storage.write_bytes("memory://samples/a", bytes(data))
+    assert storage.content_sample("memory://samples/a") == before
+    data[{"start": 0, "middle": len(data) // 2, "end": -1}[place]] = 1
+    (tmp_path / "a").write_bytes(data)
+    assert storage.content_sample(tmp_path / "a") != before

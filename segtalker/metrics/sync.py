@@ -1,0 +1,79 @@
+"""By how many frames sound and picture of a clip are apart, as a lip-sync expert sees it.
+
+Every window of mouths is compared with the speech up to 15 frames earlier and later; the shift that fits best
+on average is the offset. Curves of pieces of a clip merge by addition.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from segtalker.audio.speech import TOKEN_RATE
+from segtalker.audio.windows import mel_windows, sync_window_start
+from segtalker.models.syncnet import SyncNet
+from segtalker.regions import one_hot
+
+SHIFTS = 15
+"""Frames by which the speech is moved, to either side."""
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class SyncCurve:
+    """How well mouths and speech fit at each shift."""
+
+    sums: NDArray[np.float64]
+    """[31] log-odds, summed over windows; entry k is of the speech k - 15 frames later."""
+    windows: int
+
+    def __add__(self, other: SyncCurve) -> SyncCurve:
+        """The curve of both pieces together."""
+        return SyncCurve(self.sums + other.sums, self.windows + other.windows)
+
+    @property
+    def offset(self) -> int:
+        """Frames that the fitting speech is later than the mouths; 0 is in sync."""
+        return int(np.argmax(self.sums)) - SHIFTS
+
+    @property
+    def confidence(self) -> float:
+        """By how much the best shift is better than the median one, mean log-odds of a window."""
+        return float((self.sums.max() - np.median(self.sums)) / max(self.windows, 1))
+
+
+def no_curve() -> SyncCurve:
+    """The curve of nothing: where sums begin."""
+    return SyncCurve(np.zeros(2 * SHIFTS + 1), 0)
+
+
+@torch.inference_mode()
+def sync_curve(net: SyncNet, maps: NDArray[np.uint8], mel: NDArray[np.floating], most: int = 64) -> SyncCurve:
+    """The curve of region maps [T, S, S] at 25 fps with the mel spectrogram [M, 80] that begins with them.
+
+    most: windows that are looked at, evenly spaced. Windows whose shifted speech would leave the piece are
+    left out; a piece that is too short has none.
+    """
+    length = net.cfg.window
+    first, last = SHIFTS, len(maps) - length + 1 - SHIFTS
+    if last <= first:
+        return no_curve()
+    device = next(net.parameters()).device
+    starts = [sync_window_start(Fraction(f, TOKEN_RATE), length) for f in range(len(maps) - length + 1)]
+    windows = torch.from_numpy(mel_windows(mel, starts))[:, None].to(device)
+    heard = F.normalize(torch.cat([net.embed_mel(part) for part in windows.split(4 * _BATCH)]).float())
+    chosen = np.unique(np.linspace(first, last - 1, min(most, last - first)).round().astype(int))
+    sums = np.zeros(2 * SHIFTS + 1)
+    for part in np.array_split(chosen, -(-len(chosen) // _BATCH)):
+        frames = part[:, None] + np.arange(length)
+        masks = net.pool_masks(torch.from_numpy(one_hot(maps[frames])).to(device))
+        seen = F.normalize(net.embed_masks(masks).float())
+        for k in range(2 * SHIFTS + 1):
+            cosines = (seen * heard[part + k - SHIFTS]).sum(dim=1)
+            sums[k] += float(net.scale_cosine(cosines).sum())
+    return SyncCurve(sums, len(chosen))
