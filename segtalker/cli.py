@@ -10,9 +10,11 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import segtalker
+from segtalker import cli_prepare
 from segtalker.errors import SegTalkerError, StorageError
 
 Parser = argparse.ArgumentParser
@@ -224,6 +226,12 @@ COMMANDS: dict[str, Command] = {
         "segtalker demo --out out/demo",
         _demo_arguments,
         _demo,
+    ),
+    "prepare": Command(
+        "Turn videos of talking people into shards to train on; the same command again goes on.",
+        "segtalker prepare folder videos --out data/videos --workers 2",
+        partial(cli_prepare.add_arguments, add_overrides=_add_overrides),
+        cli_prepare.run,
     ),
     "train": Command(
         "Train a network; the same command again resumes.",
