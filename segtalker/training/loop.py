@@ -67,6 +67,9 @@ class TrainContext(Protocol):
     def restore(self) -> Path | None:
         """A checkpoint to go on from."""
 
+    def average(self, metrics: Metrics) -> Metrics:
+        """Means of figures over all ranks, which ask for them equally often."""
+
     def report(self, metrics: Mapping[str, float], checkpoint: Path | None) -> None:
         """Say how it goes; `checkpoint` has just been written."""
 
@@ -126,6 +129,10 @@ class LocalContext:
     def restore(self) -> Path | None:
         """The newest checkpoint in the folder."""
         return newest_state(self.folder)
+
+    def average(self, metrics: Metrics) -> Metrics:
+        """The figures themselves."""
+        return metrics
 
     def report(self, metrics: Mapping[str, float], checkpoint: Path | None) -> None:
         """Nobody else listens."""

@@ -98,6 +98,8 @@ def run_task(
     checkpoint = context.restore()
     if checkpoint is not None:
         load_state(checkpoint, state)
+        if context.rank:  # the checkpoint brought the generator state of rank 0
+            torch.manual_seed(cfg.seed + context.rank + context.world_size * state.step)
     leads = context.rank == 0
     with RunLog(folder, cfg.max_steps, state.step, quiet or not leads) as log:
         for note in (*task.notes, *slow_precision(state.device, cfg.precision)):
@@ -132,6 +134,7 @@ class _Keeper:
             self._log.advance(metrics)
         last = step >= cfg.max_steps
         if step % cfg.log_every == 0 or last:
+            metrics = self._context.average(metrics)
             self._report(step, metrics)
         if cfg.validate_every and step % cfg.validate_every == 0 and not last:
             self._validate(state)
