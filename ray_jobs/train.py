@@ -1,0 +1,233 @@
+"""Train a network on a Ray cluster, with the configurations and the steps of `segtalker train`.
+
+    python -m ray_jobs.train syncnet configs/mini/syncnet.yaml --storage s3://bucket/runs --workers 4
+
+A run is named by its network and configuration: the same command goes on where the last committed checkpoint
+was, with any number of workers. Its folder in the storage is that of `segtalker train`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec.core
+import pyarrow.fs
+import ray
+from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+from ray.train.torch import TorchTrainer
+
+from ray_jobs.context import OUTCOME, train_worker
+from segtalker.config import config_hash, to_yaml
+from segtalker.errors import ConfigError, SegTalkerError
+from segtalker.storage import exists, is_local, join, read_bytes, write_bytes
+from segtalker.training.loop import split_batch
+from segtalker.training.run import TASKS, load_train_config, make_task
+
+_STARTS_WITHOUT_ROOM = 10  # of a minute each, when nodes go away during the run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How many workers of what size."""
+
+    workers: int = 1
+    gpus_per_worker: float = 0
+    cpus_per_worker: float = 1
+    max_failures: int = 3
+    wait_for_nodes: bool = False
+
+    def __post_init__(self) -> None:
+        if self.workers < 1 or min(self.gpus_per_worker, self.cpus_per_worker) < 0 or not self.worker:
+            raise ConfigError("--workers must be >= 1, and each needs a CPU or GPU or a share of one.")
+
+    @property
+    def worker(self) -> dict[str, float]:
+        """Resources of one worker."""
+        needs = {"CPU": self.cpus_per_worker, "GPU": self.gpus_per_worker}
+        return {name: amount for name, amount in needs.items() if amount > 0}
+
+
+def train(
+    network: str, config: Path | str | None, overrides: Sequence[str], storage: str, scale: Scale
+) -> dict[str, Any]:
+    """Train, or go on, or find the run finished; returns what came out, with the URI of the weights.
+
+    Mistakes that can be seen from here are raised before a worker starts.
+    """
+    cfg = load_train_config(network, config, overrides)
+    name = f"{network}-{config_hash(cfg)}"
+    root = storage_root(storage)
+    run = join(root, name)
+    if not exists(join(run, OUTCOME)):
+        check_config(network, cfg, scale)
+        if not ray.is_initialized():
+            ray.init()
+        if not scale.wait_for_nodes:
+            check_room(scale, [node["Resources"] for node in ray.nodes() if node["Alive"]])
+        write_bytes(join(run, "config.yaml"), to_yaml(cfg).encode())
+        job = {"network": network, "cfg": cfg, "run": run}
+        _fit(job, scale, _run_config(root, name, cfg.run.keep, scale))
+    outcome = json.loads(read_bytes(join(run, OUTCOME)))
+    return {**outcome, "run": run, "weights": join(run, outcome["weights"])}
+
+
+def storage_root(storage: str) -> str:
+    """The storage as every worker can name it."""
+    if storage.startswith("memory://"):
+        raise ConfigError(f"--storage {storage}: workers cannot see the memory of another process.")
+    return storage if "://" in storage else str(Path(storage).resolve())
+
+
+def check_config(network: str, cfg: Any, scale: Scale) -> None:
+    """Refuse what would fail on every worker, by making the first share of a batch here."""
+    device = "cuda" if scale.gpus_per_worker else "cpu"
+    if cfg.run.device not in ("auto", device):
+        raise ConfigError(
+            f"run.device is {cfg.run.device}, but workers with --gpus-per-worker {scale.gpus_per_worker:g} "
+            f"run on {device}. Leave run.device at auto."
+        )
+    share = make_task(network, cfg).batches().batch(0, 0, scale.workers)
+    try:
+        split_batch(share, getattr(cfg, "accumulate", 1))
+    except ValueError as error:
+        raise ConfigError(f"accumulate: the share of each of {scale.workers} workers: {error}") from error
+
+
+def check_room(scale: Scale, nodes: Sequence[dict[str, float]]) -> None:
+    """Refuse workers that the nodes cannot hold all at once: Ray would wait for ever."""
+    room = sum(
+        min(int(node.get(name, 0) / amount + 1e-6) for name, amount in scale.worker.items()) for node in nodes
+    )
+    if room < scale.workers:
+        size = " and ".join(f"{amount:g} {name}" for name, amount in scale.worker.items())
+        total = ", ".join(f"{sum(node.get(name, 0) for node in nodes):g} {name}" for name in ("CPU", "GPU"))
+        raise ConfigError(
+            f"no room for {scale.workers} workers of {size} each: {len(nodes)} nodes with {total} hold "
+            f"{room}. Ask for fewer or smaller workers, add nodes, or wait for nodes with --wait-for-nodes."
+        )
+
+
+def _run_config(root: str, name: str, keep: int, scale: Scale) -> RunConfig:
+    filesystem, path = None, root
+    if not is_local(root):  # through the same library as our own files, which Ray's default is not
+        store, path = fsspec.core.url_to_fs(root, use_listings_cache=False)
+        filesystem = pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(store))
+    return RunConfig(
+        name=name,
+        storage_path=path,
+        storage_filesystem=filesystem,
+        checkpoint_config=CheckpointConfig(num_to_keep=keep),
+        failure_config=FailureConfig(  # type: ignore[call-arg]  # typed as Ray's older one
+            max_failures=scale.max_failures,
+            controller_failure_limit=-1 if scale.wait_for_nodes else _STARTS_WITHOUT_ROOM,
+        ),
+    )
+
+
+def _fit(job: dict[str, Any], scale: Scale, run_config: RunConfig) -> None:
+    os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # else relative paths of a configuration break
+    scaling = ScalingConfig(
+        num_workers=scale.workers,
+        use_gpu=scale.gpus_per_worker > 0,
+        resources_per_worker=scale.worker,
+    )
+    trainer = TorchTrainer(train_worker, train_loop_config=job, scaling_config=scaling, run_config=run_config)
+    try:
+        trainer.fit()
+    except TrainingFailedError as error:
+        raise _explained(error) from error
+
+
+def _explained(error: TrainingFailedError) -> SegTalkerError:
+    """The worker's own message; workers that only lost their partner have none worth telling."""
+    failures = getattr(error, "worker_failures", None) or {}
+    causes = {rank: getattr(failure, "_base_exc", failure) for rank, failure in failures.items()}
+    for rank, cause in causes.items():
+        if isinstance(cause, SegTalkerError):
+            return type(cause)(f"worker {rank}: {cause}")
+    for rank, cause in causes.items():
+        return SegTalkerError(f"worker {rank}: {type(cause).__name__}: {_one_line(cause)}")
+    return SegTalkerError(_one_line(error))
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:400]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ray_jobs.train",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Train a network on a Ray cluster; the same command again goes on, or finds it finished.",
+        epilog="Paths in CONFIG are those that all nodes see: absolute, or in the job's working directory.\n"
+        "The batch size of CONFIG is that of all workers together.\n\n"
+        "on a cluster:\n"
+        "  ray job submit --address http://HEAD:8265 --working-dir . -- python -m ray_jobs.train \\\n"
+        "    tsg configs/mini/tsg.yaml --storage s3://bucket/runs --workers 4 --gpus-per-worker 1\n"
+        "on this machine:\n"
+        "  python -m ray_jobs.train syncnet configs/smoke/syncnet.yaml --storage runs --workers 2",
+    )
+    parser.add_argument("network", choices=list(TASKS), help="what to train")
+    parser.add_argument("config", type=Path, help="YAML file, as for `segtalker train`")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one setting, as in --set run.max_steps=1000; may be repeated",
+    )
+    parser.add_argument(
+        "--storage", required=True, metavar="URI", help="folder or bucket of all runs, seen by every node"
+    )
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
+    parser.add_argument(
+        "--gpus-per-worker", type=float, default=0.0, metavar="G", help="default: 0, on the CPU"
+    )
+    parser.add_argument("--cpus-per-worker", type=float, default=1.0, metavar="C", help="default: 1")
+    parser.add_argument(
+        "--max-failures",
+        type=int,
+        default=3,
+        metavar="N",
+        help="restarts after a lost worker or node (default: 3; -1: no end)",
+    )
+    parser.add_argument(
+        "--wait-for-nodes", action="store_true", help="wait for a cluster that grows, instead of refusing"
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the job; a mistake of the user becomes one line on standard error."""
+    options = build_parser().parse_args(argv)
+    try:
+        scale = Scale(
+            workers=options.workers,
+            gpus_per_worker=options.gpus_per_worker,
+            cpus_per_worker=options.cpus_per_worker,
+            max_failures=options.max_failures,
+            wait_for_nodes=options.wait_for_nodes,
+        )
+        outcome = train(options.network, options.config, options.overrides, options.storage, scale)
+    except SegTalkerError as error:
+        print(f"ray_jobs.train: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("ray_jobs.train: stopped; run the same command again to go on.", file=sys.stderr)
+        return 130
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in outcome["figures"].items())
+    print(f"weights: {outcome['weights']} ({outcome['steps']} steps; {figures})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
