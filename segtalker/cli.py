@@ -101,7 +101,7 @@ def _dub_arguments(parser: Parser) -> None:
         "--config", type=Path, help="YAML file with any of the settings; OUTPUT.report.json lists all"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    _add_overrides(parser, "render.batch=4")
+    add_overrides(parser, "render.batch=4")
 
 
 def _dub(arguments: Arguments) -> int:
@@ -136,7 +136,7 @@ def _train_arguments(parser: Parser) -> None:
         "--out", type=Path, help="run folder (default: runs/NETWORK-CONFIGHASH); resumes if it exists"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    _add_overrides(parser, "run.max_steps=1000")
+    add_overrides(parser, "run.max_steps=1000")
 
 
 def _train(arguments: Arguments) -> int:
@@ -155,7 +155,7 @@ def _synth_arguments(parser: Parser) -> None:
     )
     parser.add_argument("out", type=Path, help="folder; what is already there is kept and not made again")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    _add_overrides(parser, "minutes=60")
+    add_overrides(parser, "minutes=60")
 
 
 def _synth(arguments: Arguments) -> int:
@@ -203,7 +203,8 @@ def _demo(arguments: Arguments) -> int:
     return 0
 
 
-def _add_overrides(parser: Parser, example: str) -> None:
+def add_overrides(parser: Parser, example: str) -> None:
+    """The option `--set KEY=VALUE` of every command that has settings."""
     parser.add_argument(
         "--set",
         dest="overrides",
@@ -230,7 +231,7 @@ COMMANDS: dict[str, Command] = {
     "prepare": Command(
         "Turn videos of talking people into shards to train on; the same command again goes on.",
         "segtalker prepare folder videos --out data/videos --workers 2",
-        partial(cli_prepare.add_arguments, add_overrides=_add_overrides),
+        partial(cli_prepare.add_arguments, add_overrides=add_overrides),
         cli_prepare.run,
     ),
     "train": Command(

@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from segtalker.data.prepare_run import Runner
 
 Parser = argparse.ArgumentParser
 
@@ -51,9 +55,10 @@ def add_arguments(parser: Parser, add_overrides: Callable[[Parser, str], None]) 
         add_overrides(verb, "size=256")
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Prepare what the arguments say; prints what came of it."""
+def run(arguments: argparse.Namespace, runner: Runner | None = None) -> int:
+    """Prepare what the arguments say; prints what came of it. runner: works off the clips elsewhere."""
     from segtalker.data.manifest import SplitConfig
+    from segtalker.data.prepare_run import run_processes
     from segtalker.preparation import Source, run_prepare
 
     options = vars(arguments)
@@ -70,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.workers,
             arguments.plan_only,
             arguments.quiet,
+            runner or run_processes,
         )
     )
     return 0

@@ -12,7 +12,14 @@ from segtalker.data.download import RIGHTS, DownloadItem, download_videos
 from segtalker.data.hdtf import count_table, hdtf_rows, read_hdtf
 from segtalker.data.manifest import ClipRow, SplitConfig, folder_rows, read_manifest, write_manifest
 from segtalker.data.prepare import PrepareConfig
-from segtalker.data.prepare_run import MANIFEST_NAME, OUTCOMES_NAME, prepare_rows, summary
+from segtalker.data.prepare_run import (
+    MANIFEST_NAME,
+    OUTCOMES_NAME,
+    Runner,
+    prepare_rows,
+    run_processes,
+    summary,
+)
 from segtalker.errors import ConfigError, DataError
 from segtalker.progress import ProgressBar
 from segtalker.storage import is_local, join
@@ -69,6 +76,7 @@ def run_prepare(
     workers: int = 1,
     plan_only: bool = False,
     quiet: bool = False,
+    runner: Runner = run_processes,
 ) -> str:
     """The command `segtalker prepare`; returns what there is to say about it."""
     cfg = load_config(PrepareConfig, config, overrides)
@@ -77,7 +85,7 @@ def run_prepare(
         write_manifest(rows, join(out, MANIFEST_NAME))
         return "\n".join([*said, f"{len(rows)} clips planned: {join(out, MANIFEST_NAME)}"])
     with ProgressBar(quiet) as bar:
-        outcomes = prepare_rows(rows, cfg, out, workers, bar)
+        outcomes = prepare_rows(rows, cfg, out, workers, bar, runner)
     if not any(outcome.status == "done" for outcome in outcomes):
         first = outcomes[0]
         raise DataError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
@@ -38,7 +38,30 @@ OUTCOMES_NAME = "outcomes.jsonl"
 _UNKNOWN_LENGTH = 10**9  # seconds; clips without an end may be long, so they come first
 _SHOWN = 5
 
+Runner = Callable[[Sequence[ClipRow], PrepareConfig, Uri, int], Iterator[Outcome]]
+"""Works off rows with so many workers; outcomes come in any order, one a row."""
+
 _worker: tuple[PrepareConfig, Tools, Uri]
+
+
+def run_processes(rows: Sequence[ClipRow], cfg: PrepareConfig, out: Uri, workers: int) -> Iterator[Outcome]:
+    """The `Runner` of one machine: a process a worker, or none for one."""
+    if workers <= 1 or len(rows) <= 1:
+        tools = load_tools(cfg)
+        yield from (prepare_clip(row, cfg, tools, out) for row in rows)
+        return
+    context = get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, len(rows)), context, _start_worker, (cfg, out))
+    try:
+        for future in as_completed([pool.submit(_work, row) for row in rows]):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise DataError(
+            f"{out}: a worker was killed, perhaps for want of memory. Finished clips are kept: run the same "
+            "command again, with fewer --workers or a smaller piece_s."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def prepare_rows(
@@ -47,6 +70,7 @@ def prepare_rows(
     out: Uri,
     workers: int = 1,
     tell: OnProgress = ignore_progress,
+    runner: Runner = run_processes,
 ) -> list[Outcome]:
     """Prepare `rows` into the folder or bucket `out`; outcomes by clip, also kept in `out`/outcomes.jsonl.
 
@@ -60,7 +84,7 @@ def prepare_rows(
     outcomes: list[Outcome] = []
     tell(Progress("preparing", 0, len(rows), "clip"))
     try:
-        for outcome in _run(ordered, cfg, out, workers):
+        for outcome in runner(ordered, cfg, out, workers):
             outcomes.append(outcome)
             tell(Progress("preparing", len(outcomes), len(rows), "clip"))
     finally:
@@ -122,25 +146,6 @@ def summary(outcomes: Sequence[Outcome]) -> str:
         if len(those) > _SHOWN:
             lines.append(f"{status}: {len(those) - _SHOWN} more, see {OUTCOMES_NAME}")
     return "\n".join(lines)
-
-
-def _run(rows: Sequence[ClipRow], cfg: PrepareConfig, out: Uri, workers: int) -> Iterator[Outcome]:
-    if workers <= 1 or len(rows) <= 1:
-        tools = load_tools(cfg)
-        yield from (prepare_clip(row, cfg, tools, out) for row in rows)
-        return
-    context = get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(rows)), context, _start_worker, (cfg, out))
-    try:
-        for future in as_completed([pool.submit(_work, row) for row in rows]):
-            yield future.result()
-    except BrokenProcessPool as error:
-        raise DataError(
-            f"{out}: a worker was killed, perhaps for want of memory. Finished clips are kept: run the same "
-            "command again, with fewer --workers or a smaller piece_s."
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _start_worker(cfg: PrepareConfig, out: Uri) -> None:

@@ -1,0 +1,73 @@
+"""The preparation on a cluster gives what one machine gives, whatever happens to a worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segtalker.data.prepare_run import prepare_rows
+from segtalker.data.shards import ShardReader
+from segtalker.errors import SegTalkerError
+from tests.data.clips import CONFIG, blob_tools, blob_video, row_of
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("videos")
+    good = [blob_video(folder / f"{name}.mp4", 30) for name in ("ann", "bob", "eve")]
+    (folder / "cut.mp4").write_bytes(good[0].read_bytes()[:300])
+    return [*good, folder / "cut.mp4"]
+
+
+def _run(marker: Path | None):
+    """`run_actors` with tools that see drawn blobs; with a `marker`, a worker kills itself once."""
+    from ray_jobs.prepare import Preparer, run_actors
+
+    class BlobPreparer(Preparer):
+        def __init__(self, config: dict[str, Any], out: str) -> None:
+            self._cfg, self._out, self._tools = CONFIG, out, blob_tools()
+
+        def __call__(self, row: dict[str, str]) -> dict[str, str]:
+            if marker is not None and "bob" in row["row"] and not marker.exists():
+                marker.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().__call__(row)
+
+    return lambda rows, cfg, out, workers: run_actors(rows, cfg, out, workers, BlobPreparer)
+
+
+def test_a_killed_worker_loses_and_doubles_nothing(cluster, videos, tmp_path, monkeypatch):
+    rows = [row_of(video, identity=video.stem) for video in videos]
+    marker = tmp_path / "killed"
+    outcomes = prepare_rows(rows, CONFIG, tmp_path / "out", 2, runner=_run(marker))
+    assert marker.exists()
+    assert [(o.clip, o.status) for o in outcomes] == [
+        ("ann", "done"), ("bob", "done"), ("cut", "failed"), ("eve", "done"),
+    ]  # fmt: skip
+    assert len(ShardReader(tmp_path / "out")) == sum(outcome.samples for outcome in outcomes)
+
+    monkeypatch.setattr("segtalker.data.prepare_run.load_tools", lambda cfg: blob_tools())
+    alone = prepare_rows(rows, CONFIG, tmp_path / "alone")
+    assert [o.key for o in alone] == [o.key for o in outcomes]
+    first, second = (ShardReader(tmp_path / name) for name in ("out", "alone"))
+    for i in range(len(first)):
+        assert (first.read(i, "maps") == second.read(i, "maps")).all()
+
+
+def test_more_workers_than_the_cluster_holds_are_refused(cluster, videos, tmp_path):
+    with pytest.raises(SegTalkerError, match="--workers 99: this cluster has 8 CPUs"):
+        prepare_rows([row_of(videos[0])], CONFIG, tmp_path, 99, runner=_run(None))
+
+
+def test_a_mistake_is_one_line(tmp_path, capsys):
+    from ray_jobs.prepare import main
+
+    assert main(["folder", str(tmp_path), "--out", str(tmp_path / "out")]) != 0
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("ray_jobs.prepare: ") and "no video in it" in said and "\n" not in said
