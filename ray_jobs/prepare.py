@@ -20,7 +20,6 @@ import ray
 import torch
 
 from segtalker import cli_prepare
-from segtalker.cli import add_overrides
 from segtalker.config import parse_config, to_dict
 from segtalker.data.manifest import ClipRow, row_from_values, row_to_values
 from segtalker.data.outcome import Outcome, outcome_from_values
@@ -87,7 +86,7 @@ def main(words: Sequence[str] | None = None) -> int:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    cli_prepare.add_arguments(parser, add_overrides)
+    cli_prepare.add_arguments(parser)
     options = parser.parse_args(words)
     if is_local(options.out):
         options.out = str(Path(options.out.removeprefix("file://")).absolute())  # workers stand elsewhere

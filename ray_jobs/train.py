@@ -24,6 +24,7 @@ from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig,
 from ray.train.torch import TorchTrainer
 
 from ray_jobs.context import OUTCOME, train_worker
+from segtalker.cli_arguments import add_overrides
 from segtalker.config import config_hash, to_yaml
 from segtalker.errors import ConfigError, SegTalkerError
 from segtalker.storage import exists, is_local, join, read_bytes, write_bytes
@@ -177,14 +178,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("network", choices=list(TASKS), help="what to train")
     parser.add_argument("config", type=Path, help="YAML file, as for `segtalker train`")
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change one setting, as in --set run.max_steps=1000; may be repeated",
-    )
+    add_overrides(parser, "run.max_steps=1000")
     parser.add_argument(
         "--storage", required=True, metavar="URI", help="folder or bucket of all runs, seen by every node"
     )

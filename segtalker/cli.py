@@ -10,11 +10,11 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import segtalker
 from segtalker import cli_prepare
+from segtalker.cli_arguments import add_overrides
 from segtalker.errors import SegTalkerError, StorageError
 
 Parser = argparse.ArgumentParser
@@ -203,18 +203,6 @@ def _demo(arguments: Arguments) -> int:
     return 0
 
 
-def add_overrides(parser: Parser, example: str) -> None:
-    """The option `--set KEY=VALUE` of every command that has settings."""
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help=f"change one setting, as in --set {example}; may be repeated",
-    )
-
-
 COMMANDS: dict[str, Command] = {
     "dub": Command(
         "Make the person in VIDEO say SPEECH.",
@@ -231,7 +219,7 @@ COMMANDS: dict[str, Command] = {
     "prepare": Command(
         "Turn videos of talking people into shards to train on; the same command again goes on.",
         "segtalker prepare folder videos --out data/videos --workers 2",
-        partial(cli_prepare.add_arguments, add_overrides=add_overrides),
+        cli_prepare.add_arguments,
         cli_prepare.run,
     ),
     "train": Command(

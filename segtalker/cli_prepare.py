@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from segtalker.cli_arguments import add_overrides
 
 if TYPE_CHECKING:
     from segtalker.data.prepare_run import Runner
@@ -29,7 +30,7 @@ _DOWNLOAD = (
 )
 
 
-def add_arguments(parser: Parser, add_overrides: Callable[[Parser, str], None]) -> None:
+def add_arguments(parser: Parser) -> None:
     """One sub-command for each kind of source."""
     sources = parser.add_subparsers(dest="source", required=True, metavar="SOURCE")
     for kind, (place, meaning) in _SOURCES.items():
