@@ -88,10 +88,10 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     cli_prepare.add_arguments(parser)
     options = parser.parse_args(words)
-    if is_local(options.out):
-        options.out = str(Path(options.out.removeprefix("file://")).absolute())  # workers stand elsewhere
-    if is_local(options.place):
-        options.place = str(Path(options.place.removeprefix("file://")).absolute())
+    for name in ("place", "videos", "out"):  # workers may stand in another folder
+        uri = getattr(options, name, "")
+        if uri and is_local(uri):
+            setattr(options, name, str(Path(uri.removeprefix("file://")).absolute()))
     try:
         return cli_prepare.run(options, run_actors)
     except SegTalkerError as error:

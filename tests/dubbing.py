@@ -157,14 +157,21 @@ def tiny_weights(folder: Path) -> dict[str, Path]:
     }
 
 
-def real_portrait(path: Path) -> Path:
-    """A public-domain photograph of a person; skips the test where package or face models are absent."""
+def require_face_models() -> None:
+    """Skips the test where the face models are absent; `make test` fetches them first."""
     import pytest
 
     from segtalker.weights.store import status
 
-    data = pytest.importorskip("skimage.data")
     if any(item.state != "ready" for item in status() if item.row.name.startswith("face")):
         pytest.skip("face models are not here: segtalker weights fetch faces")
+
+
+def real_portrait(path: Path) -> Path:
+    """A public-domain photograph of a person; skips the test where package or face models are absent."""
+    import pytest
+
+    data = pytest.importorskip("skimage.data")
+    require_face_models()
     cv2.imwrite(str(path), data.astronaut()[..., ::-1])
     return path

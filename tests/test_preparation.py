@@ -15,9 +15,9 @@ from segtalker.data.shards import ShardReader
 from segtalker.errors import DataError
 from segtalker.synthetic.plan import SynthConfig
 from segtalker.synthetic.rows import corpus_rows
-from segtalker.weights.store import status
 from tests.data.clips import CONFIG, blob_tools, blob_video
 from tests.data.hdtf_files import touch_videos, write_hdtf
+from tests.dubbing import require_face_models
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -80,8 +80,7 @@ def test_a_synthetic_corpus_brings_its_people_splits_and_phones(tmp_path: Path):
 @pytest.mark.timeout(600)  # two clips are spoken and drawn first
 @pytest.mark.weights
 def test_syncnet_trains_on_what_was_prepared_from_videos(tmp_path: Path):
-    if any(item.state != "ready" for item in status() if item.row.name.startswith("face")):
-        pytest.skip("face models are not here: segtalker weights fetch faces")
+    require_face_models()
     from segtalker.synthetic.video import demo_clip
 
     for folder, seed in (("ann", 0), ("bob", 1)):

@@ -65,6 +65,17 @@ def test_more_workers_than_the_cluster_holds_are_refused(cluster, videos, tmp_pa
         prepare_rows([row_of(videos[0])], CONFIG, tmp_path, 99, runner=_run(None))
 
 
+def test_workers_are_told_where_files_are_wherever_they_stand(tmp_path, monkeypatch):
+    from ray_jobs import prepare
+
+    seen = []
+    monkeypatch.setattr(prepare.cli_prepare, "run", lambda options, runner: seen.append(options) or 0)
+    monkeypatch.chdir(tmp_path)
+    assert prepare.main(["hdtf", "lists", "--videos", "videos", "--out", "s3://bucket/out"]) == 0
+    assert seen[0].place == str(tmp_path / "lists") and seen[0].videos == str(tmp_path / "videos")
+    assert seen[0].out == "s3://bucket/out"
+
+
 def test_a_mistake_is_one_line(tmp_path, capsys):
     from ray_jobs.prepare import main
 
