@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.s3 import faulty_s3, s3_server, store  # noqa: F401 - fixtures of all tests
+
 CLICK_S = 0.02
 
 

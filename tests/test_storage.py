@@ -8,38 +8,13 @@ from segtalker import storage
 from segtalker.errors import StorageError
 
 
-@pytest.fixture(params=["local", "memory", pytest.param("s3", marks=pytest.mark.slow)])
+@pytest.fixture(params=["path", "file", "memory", pytest.param("s3", marks=pytest.mark.slow)])
 def folder(request, tmp_path):
-    if request.param == "local":
-        return str(tmp_path / "store")
+    if request.param in ("path", "file"):
+        return ("file://" if request.param == "file" else "") + str(tmp_path / "store")
     if request.param == "memory":
         return f"memory://{uuid.uuid4().hex}"
-    return f"s3://{request.getfixturevalue('bucket')}/{uuid.uuid4().hex}"
-
-
-@pytest.fixture(scope="session")
-def bucket():
-    server_module = pytest.importorskip("moto.server", reason="needs moto[server]")
-    pytest.importorskip("s3fs", reason="needs s3fs")
-    import boto3
-    import fsspec
-
-    server = server_module.ThreadedMotoServer(port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    settings = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for key, value in settings.items():
-            patch.setenv(key, value)
-        boto3.client("s3").create_bucket(Bucket="bucket")
-        fsspec.filesystem("s3").clear_instance_cache()
-        yield "bucket"
-    server.stop()
+    return f"s3://{request.getfixturevalue('s3_server').bucket}/{uuid.uuid4().hex}"
 
 
 def test_join_puts_one_slash_between_parts():
