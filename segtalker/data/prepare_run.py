@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from segtalker.config import to_yaml
+from segtalker.data.card import write_card
 from segtalker.data.manifest import ClipRow, write_manifest
 from segtalker.data.outcome import SCRATCH, Outcome, merge_areas
 from segtalker.data.prepare import PrepareConfig, Tools, load_tools, prepare_clip
@@ -92,6 +93,7 @@ def prepare_rows(
         lines = [json.dumps(asdict(outcome), ensure_ascii=False) + "\n" for outcome in outcomes]
         write_bytes(join(out, OUTCOMES_NAME), "".join(lines).encode())
     remove_stale(out, outcomes)
+    write_card(out, outcomes)
     return outcomes
 
 
