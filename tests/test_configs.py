@@ -22,11 +22,12 @@ NETWORK_OF = {
     "tsg_polish": "tsg",
     "tsg_more": "tsg",
 }
-TRAININGS = sorted(path for size in ("mini", "smoke", "paper") for path in (CONFIGS / size).glob("*.yaml"))
+SIZES = {"mini", "smoke", "paper", "improved"}
+TRAININGS = sorted(p for size in SIZES for p in (CONFIGS / size).glob("*.yaml") if p.stem != "prepare")
 
 
 def test_there_are_configurations_of_every_size():
-    assert {path.parent.name for path in TRAININGS} == {"mini", "smoke", "paper"}
+    assert {path.parent.name for path in TRAININGS} == SIZES
 
 
 @pytest.mark.parametrize("path", TRAININGS, ids=lambda path: f"{path.parent.name}-{path.stem}")

@@ -159,9 +159,9 @@ class SyncNetTask:
             losses = in_clip_sync_loss(*grid, cfg.nce_weight)
             rows.append({**losses, "accuracy": balanced_accuracy(*grid)})
         means = {name: torch.stack([row[name] for row in rows]).mean() for name in rows[0]}
-        if cfg.shape_weight:
-            means["shape"] = shape_loss(shapes, mouth_shares(batch["masks"]))
-            means["loss"] = means["loss"] + cfg.shape_weight * means["shape"]
+        # Even at weight 0: heads without any gradient are what data parallelism does not forgive.
+        means["shape"] = shape_loss(shapes, mouth_shares(batch["masks"]))
+        means["loss"] = means["loss"] + cfg.shape_weight * means["shape"]
         if cfg.phone_weight:
             means["phones"] = phone_loss(phones, batch["phones"])
             if "voices_mel" in batch:

@@ -52,6 +52,13 @@ def test_the_evaluation_expert_differs_in_window_resolution_and_seed(tiny_corpus
     assert judge.run.seed != taught.run.seed and judge.name == "sync_expert"
 
 
+def test_every_parameter_has_a_gradient_even_where_its_loss_weighs_nothing(tiny_corpus, tmp_path):
+    """Data parallelism waits for all of them."""
+    cfg = smoke_config("syncnet", tiny_corpus, "loss.shape_weight=0")
+    state, _ = run_steps("syncnet", cfg, 1, tmp_path)
+    assert set(state.optimizers["syncnet"].state) == set(state.nets["syncnet"].parameters())
+
+
 def test_a_run_that_sits_at_069_is_reported(tiny_corpus):
     task = make_task("syncnet", smoke_config("syncnet", tiny_corpus))
     assert "0.69" in task.alert(1000, {"bce": 0.692})
