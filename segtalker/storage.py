@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,11 @@ def is_local(uri: Uri) -> bool:
     return "://" not in str(uri) or str(uri).startswith("file://")
 
 
+def local_path(uri: Uri) -> Path:
+    """A local name, with or without `file://`, as a path."""
+    return Path(str(uri).removeprefix("file://"))
+
+
 def exists(uri: Uri) -> bool:
     """Whether a file or folder of this name is there."""
     filesystem, path = _resolve(uri)
@@ -49,6 +54,27 @@ def list_files(uri: Uri) -> list[str]:
     with _explained(uri, "list it"):
         root = path.rstrip("/") + "/"
         return sorted(str(name).removeprefix(root) for name in filesystem.find(path))
+
+
+def stamp_files(folder: Uri) -> dict[str, str]:
+    """As `list_files`, each with a text that changes when the file is written again; reads none of them."""
+    filesystem, path = _resolve(folder)
+    with _explained(folder, "list it"):
+        root = path.rstrip("/") + "/"
+        found = filesystem.find(path, detail=True)
+        stamps = {str(name).removeprefix(root): _stamp(info) for name, info in found.items()}
+        return dict(sorted(stamps.items()))
+
+
+def read_files(uris: Sequence[Uri]) -> list[bytes]:
+    """The contents of small files of one store, fetched side by side where the store allows it."""
+    if not uris:
+        return []
+    filesystem, _ = _resolve(uris[0])
+    paths = [_resolve(uri)[1] for uri in uris]
+    with _explained(uris[0], f"read it with {len(uris) - 1} others"):
+        found = filesystem.cat(paths)
+        return [bytes(found[path]) for path in paths]
 
 
 def read_bytes(uri: Uri) -> bytes:
@@ -144,7 +170,7 @@ def seal_folder(uri: Uri, extra: dict[str, Any] | None = None) -> dict[str, Any]
     names = [name for name in list_files(uri) if name != MANIFEST]
     if not names:
         raise StorageError(f"{uri}: nothing to seal, the folder is empty or absent.")
-    files = {name: _fingerprint(join(uri, name)) for name in names}
+    files = {name: fingerprint(join(uri, name)) for name in names}
     manifest = {**(extra or {}), "files": files}
     write_bytes(join(uri, MANIFEST), (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode())
     return manifest
@@ -162,18 +188,26 @@ def verify_folder(uri: Uri, check_content: bool = True) -> dict[str, Any]:
     """
     if not is_sealed(uri):
         raise StorageError(f"{uri}: no {MANIFEST}, so the folder was never completed. Make it again.")
-    try:
-        manifest = json.loads(read_bytes(join(uri, MANIFEST)))
-        files = manifest["files"].items()
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise StorageError(f"{uri}: its {MANIFEST} is damaged. Make the folder again.") from error
-    for name, sealed in files:
-        found = _fingerprint(join(uri, name), with_hash=check_content)
+    manifest = parse_manifest(read_bytes(join(uri, MANIFEST)), uri)
+    for name, sealed in manifest["files"].items():
+        found = fingerprint(join(uri, name), with_hash=check_content)
         if any(sealed[key] != value for key, value in found.items()):
             raise StorageError(
                 f"{join(uri, name)}: not the file that was sealed ({found['bytes']} of {sealed['bytes']} "
                 "bytes). Copy or make the folder again."
             )
+    return manifest
+
+
+def parse_manifest(data: bytes, uri: Uri) -> dict[str, Any]:
+    """The manifest of the folder `uri` out of the file's content."""
+    try:
+        manifest = json.loads(data)
+        whole = all({"bytes", "sha256"} == set(told) for told in manifest["files"].values())
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise StorageError(f"{uri}: its {MANIFEST} is damaged. Make the folder again.") from error
+    if not whole:
+        raise StorageError(f"{uri}: its {MANIFEST} is of another kind. Make the folder again.")
     return manifest
 
 
@@ -183,7 +217,7 @@ def put_folder(local: Path, uri: Uri, extra: dict[str, Any] | None = None) -> di
     An existing manifest is removed first, so that a broken copy is never taken for whole.
     """
     names = [name for name in list_files(local) if name != MANIFEST]
-    manifest = {**(extra or {}), "files": {name: _fingerprint(local / name) for name in names}}
+    manifest = {**(extra or {}), "files": {name: fingerprint(local / name) for name in names}}
     if not names:
         raise StorageError(f"{local}: nothing to copy, the folder is empty or absent.")
     remove(join(uri, MANIFEST))
@@ -210,6 +244,20 @@ def fetch_folder(uri: Uri, local: Path) -> dict[str, Any]:
     return manifest
 
 
+def fingerprint(uri: Uri, with_hash: bool = True) -> dict[str, Any]:
+    """Size and SHA-256 of a file, read in blocks."""
+    filesystem, path = _resolve(uri)
+    with _explained(uri, "verify it"):
+        if not with_hash:
+            return {"bytes": int(filesystem.size(path))}
+        digest, size = hashlib.sha256(), 0
+        with filesystem.open(path, "rb") as file:
+            while block := file.read(_BLOCK_BYTES):
+                digest.update(block)
+                size += len(block)
+        return {"bytes": size, "sha256": digest.hexdigest()}
+
+
 def _resolve(uri: Uri) -> tuple[Any, str]:
     try:
         filesystem, path = fsspec.core.url_to_fs(str(uri), use_listings_cache=False)
@@ -229,9 +277,15 @@ def _explained(uri: Uri, action: str) -> Iterator[None]:
         raise StorageError(f"{uri}: cannot {action}: there is no such file or folder.") from error
     except Exception as error:
         cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise StorageError(
-            f"{uri}: cannot {action} ({cause}). Check the name, the access rights and the free space."
-        ) from error
+        remedy = "Check the name, the access rights and the free space."
+        if "://" in str(uri):
+            remedy = "Check the name, the credentials, the endpoint and the rights on the bucket."
+        raise StorageError(f"{uri}: cannot {action} ({' '.join(str(cause).split())}). {remedy}") from error
+
+
+def _stamp(info: Mapping[str, Any]) -> str:
+    kept = ("size", "ETag", "etag", "LastModified", "last_modified", "created", "mtime")
+    return " ".join(str(info[key]) for key in kept if key in info)
 
 
 @contextmanager
@@ -248,17 +302,3 @@ def _local_write(target: Path) -> Iterator[Path]:
 
 def _temporary(target: Path) -> Path:
     return target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.part")
-
-
-def _fingerprint(uri: Uri, with_hash: bool = True) -> dict[str, Any]:
-    """Size and SHA-256 of a file, read in blocks."""
-    filesystem, path = _resolve(uri)
-    with _explained(uri, "verify it"):
-        if not with_hash:
-            return {"bytes": int(filesystem.size(path))}
-        digest, size = hashlib.sha256(), 0
-        with filesystem.open(path, "rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
-                size += len(block)
-        return {"bytes": size, "sha256": digest.hexdigest()}

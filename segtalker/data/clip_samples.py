@@ -20,7 +20,7 @@ from segtalker.audio.mel import mel_steps
 from segtalker.audio.source import SAMPLE_RATE
 from segtalker.audio.speech import speech_tokens
 from segtalker.data.manifest import ClipRow
-from segtalker.data.shards import FPS, Sample
+from segtalker.data.shards import FPS, Packing, Sample
 from segtalker.errors import DataError
 from segtalker.extract import FaceReader, ParsedCrop, neighbours, style_frames
 from segtalker.frames import FrameWindow
@@ -45,6 +45,18 @@ class FieldsConfig:
     """Raw 19-label maps."""
     landmarks: bool = False
     """The face mesh in the unit crop."""
+    jpeg: int = 95
+    """Quality of stored crops, 1 to 100, without chroma subsampling; 0 stores them exactly."""
+    compress: bool = True
+    """Store maps compressed, without loss."""
+
+    @property
+    def packing(self) -> Packing:
+        """How shards store the fields."""
+        return Packing(self.jpeg, self.compress)
+
+    def __post_init__(self) -> None:
+        _ = self.packing  # refuses a quality that is none
 
 
 @dataclass(frozen=True)

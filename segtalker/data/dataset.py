@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -34,6 +33,7 @@ from segtalker.data.shards import FPS, ShardReader
 from segtalker.errors import DataError
 from segtalker.metrics.opening import BILABIALS, in_phones
 from segtalker.regions import NUM_REGIONS, Region
+from segtalker.storage import Uri
 
 Batch = dict[str, Tensor]
 
@@ -42,8 +42,8 @@ Batch = dict[str, Tensor]
 class ClipsConfig:
     """Which clips of a corpus take part."""
 
-    folder: Path
-    """Prepared shards."""
+    folder: Uri
+    """Prepared shards: a folder, or a bucket that is read through this machine's cache (`shard_cache`)."""
     train_split: str = "train"
     val_split: str = "val"
     identities: tuple[float, float] = (0.0, 1.0)
@@ -65,9 +65,9 @@ class SyncDataConfig:
     """Frames between the windows of a clip, where it is long enough."""
     spoken_share: float = 0.9
     """Share of windows that are chosen among those that are more than half spoken."""
-    voices: Path | None = None
-    """A corpus of speech alone (`segtalker synth voices`): each clip brings as many windows of it, by whose
-    phones the speech branch learns to hear more voices."""
+    voices: Uri | None = None
+    """A corpus of speech alone (`segtalker synth voices`), in a folder or a bucket: each clip brings as many
+    windows of it, by whose phones the speech branch learns to hear more voices."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 

@@ -43,7 +43,7 @@ from segtalker.types import FaceTrack, VideoInfo
 from segtalker.weights.checkpoint import load_weights, weights_path
 from segtalker.workspace import explain_os_errors
 
-PREPARE_VERSION = 1
+PREPARE_VERSION = 2
 """Changes whenever the same row and configuration would give another result."""
 
 
@@ -144,7 +144,7 @@ def _prepare(row: ClipRow, cfg: PrepareConfig, tools: Tools, work: Path, known: 
     reader = FaceReader(tools.backend, tools.parser, cfg.size, StageClock())
     provenance = {**row_to_values(row), "prepared": PREPARE_VERSION, "config": config_hash(cfg)}
     areas, count, curve = np.zeros(NUM_REGIONS, np.int64), 0, no_curve()
-    with ShardWriter(work / "samples") as writer:
+    with ShardWriter(work / "samples", packing=cfg.fields.packing) as writer:
         for sample in read_samples(
             source, speech, pieces, row, known.key, reader, cfg.fields, cfg.batch, provenance
         ):
