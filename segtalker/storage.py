@@ -27,8 +27,9 @@ _BLOCK_BYTES = 1 << 20
 
 
 def join(uri: Uri, *parts: str) -> str:
-    """`uri` with parts appended by one slash each."""
-    return "/".join([str(uri).rstrip("/") if str(uri) != "/" else "", *(part.strip("/") for part in parts)])
+    """`uri` with parts appended by one slash each; empty parts add nothing."""
+    stripped = [part.strip("/") for part in parts]
+    return "/".join([str(uri).rstrip("/") if str(uri) != "/" else "", *filter(None, stripped)])
 
 
 def is_local(uri: Uri) -> bool:
@@ -72,7 +73,7 @@ def read_files(uris: Sequence[Uri]) -> list[bytes]:
         return []
     filesystem, _ = _resolve(uris[0])
     paths = [_resolve(uri)[1] for uri in uris]
-    with _explained(uris[0], f"read it with {len(uris) - 1} others"):
+    with _explained(uris[0], f"read it (or one of {len(uris) - 1} more)"):
         found = filesystem.cat(paths)
         return [bytes(found[path]) for path in paths]
 

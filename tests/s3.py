@@ -201,7 +201,7 @@ def faulty_s3(s3_server: S3Server) -> Iterator[FaultyS3]:
     """The server behind a proxy that breaks what its `rule` says; this process reaches only the proxy."""
     proxy = FaultyS3(s3_server)
     try:
-        with reach_s3(proxy.server):
+        with reach_s3(proxy.server, AWS_MAX_ATTEMPTS="2"):  # s3fs tries again as well
             yield proxy
     finally:
         proxy.close()

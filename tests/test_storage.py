@@ -20,6 +20,7 @@ def folder(request, tmp_path):
 def test_join_puts_one_slash_between_parts():
     assert storage.join("s3://b/x/", "/y/", "z") == "s3://b/x/y/z"
     assert storage.join("/", "tmp") == "/tmp"
+    assert storage.join("s3://b/x/", "", "z") == "s3://b/x/z"
 
 
 def test_what_is_written_is_read_back_and_replaced(folder):

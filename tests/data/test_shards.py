@@ -94,6 +94,48 @@ def test_damage_is_reported_with_the_file_and_a_remedy(tmp_path, cut):
     assert "again" in str(caught.value) or "line 1" in str(caught.value)
 
 
+def rewrite_row(folder, **values):
+    """The one row of an index with other values; None takes a key away."""
+    index = folder / INDEX_NAME
+    row = {**json.loads(index.read_text()), **values}
+    index.write_text(json.dumps({k: v for k, v in row.items() if v is not None}))
+
+
+def test_shards_of_the_first_version_are_still_read(tmp_path):
+    with ShardWriter(tmp_path) as writer:
+        writer.add(sample("c0"))
+    rewrite_row(tmp_path, version=None, packed=None)
+    assert np.array_equal(ShardReader(tmp_path).read(0, "maps", 3, 5), sample("c0").maps[3:5])
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"version": 3},
+        {"version": "2.0"},
+        {"fps": 30},
+        {"fps": None},
+        {"shard": "../other.safetensors"},
+        {"packed": {"maps": {"codec": "av1", "frame": [8, 8]}}},
+    ],
+)
+def test_a_foreign_version_is_one_line_with_file_line_and_remedy(tmp_path, foreign):
+    with ShardWriter(tmp_path) as writer:
+        writer.add(sample("c0"))
+    rewrite_row(tmp_path, **foreign)
+    with pytest.raises(DataError, match=r"index\.jsonl, line 1: .*[Pp]repare .*again") as caught:
+        ShardReader(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_index_that_is_no_text_is_refused(tmp_path):
+    with ShardWriter(tmp_path) as writer:
+        writer.add(sample("c0"))
+    (tmp_path / INDEX_NAME).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match=r"index\.jsonl: damaged, not text"):
+        ShardReader(tmp_path)
+
+
 def test_samples_that_do_not_fit_are_refused(tmp_path):
     writer = ShardWriter(tmp_path)
     with pytest.raises(DataError, match="29 frames"):
