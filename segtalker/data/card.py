@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -20,14 +18,14 @@ from segtalker.data.outcome import Outcome, merge_areas
 from segtalker.data.shards import FPS, ShardReader
 from segtalker.errors import SegTalkerError
 from segtalker.regions import REGION_NAMES, colourize
-from segtalker.storage import Uri, fetch_folder, is_local, join, remove, write_bytes
+from segtalker.storage import Uri, is_local, join, remove, write_bytes
 from segtalker.types import Image
 
 CARD_NAME = "card.md"
 PICTURE_NAME = "card.png"
 _SHOWN_PEOPLE = 12
 _FETCHED_PEOPLE = 6
-"""Of a bucket: every one of them costs the transfer of a clip."""
+"""Of a bucket: every one of them costs the transfer of a shard."""
 _COLUMNS = 3
 _SIDE = 160  # of a crop or a map in the picture, pixels
 _LABEL = 18  # height of the line under them
@@ -88,16 +86,11 @@ def contact_sheet(cells: Sequence[Image]) -> Image:
 
 def _cells(out: Uri, clips: Sequence[Outcome]) -> Iterator[Image]:
     """Crop | map over a line of text for each clip that can be shown."""
-    with TemporaryDirectory(prefix="segtalker-card-") as scratch:
-        for outcome in clips:
-            folder = Path(join(out, outcome.key).removeprefix("file://"))
-            try:
-                if not is_local(out):
-                    folder = Path(scratch) / outcome.key
-                    fetch_folder(join(out, outcome.key), folder)
-                yield _cell(ShardReader(folder), f"{outcome.identity} ({outcome.split})")
-            except SegTalkerError:  # what is wrong with it, the training will say
-                continue
+    for outcome in clips:
+        try:
+            yield _cell(ShardReader(join(out, outcome.key)), f"{outcome.identity} ({outcome.split})")
+        except SegTalkerError:  # what is wrong with it, the training will say
+            continue
 
 
 def _cell(reader: ShardReader, label: str) -> Image:

@@ -61,7 +61,10 @@ def test_the_same_content_gives_the_same_card(prepared: Path):
     assert [(prepared / name).read_bytes() for name in (CARD_NAME, PICTURE_NAME)] == before
 
 
-def test_a_bucket_gets_the_card_of_what_lies_in_it(prepared: Path):
+def test_a_bucket_gets_the_card_of_what_lies_in_it(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SEGTALKER_SHARD_CACHE", str(tmp_path))
     outcomes = outcomes_in(prepared)
     for outcome in outcomes:
         if outcome.status == "done":
@@ -69,6 +72,7 @@ def test_a_bucket_gets_the_card_of_what_lies_in_it(prepared: Path):
     write_card("memory://card", outcomes)
     for name in (CARD_NAME, PICTURE_NAME):
         assert read_bytes(f"memory://card/{name}") == (prepared / name).read_bytes()
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2  # one shard of each person
 
 
 def test_maps_alone_are_shown_alone(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
