@@ -144,6 +144,8 @@ def _fill(net: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
                 f"{path}: '{name}' is {list(tensors[name].shape)}, the network has {list(value.shape)}. "
                 "These weights are of another size."
             )
+        if not bool(torch.isfinite(tensors[name]).all()):
+            raise WeightsError(f"{path}: '{name}' holds NaN or infinity. Fetch or train them again.")
     net.load_state_dict({name: value.to(wanted[name].dtype) for name, value in tensors.items()})
 
 

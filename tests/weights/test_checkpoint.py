@@ -65,6 +65,13 @@ def test_diverged_weights_are_not_saved(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_weights_that_are_not_finite_are_refused_by_name(saved):
+    _, path = saved
+    rewrite(path, tensors=lambda values: {**values, "bias": values["bias"] * float("nan")})
+    with pytest.raises(WeightsError, match="'bias' holds NaN"):
+        load_weights(path)
+
+
 def test_missing_unknown_and_misshapen_tensors_are_refused(saved):
     _, path = saved
     rewrite(path, lambda t: {k: v for k, v in t.items() if k != "bias"})
