@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -208,9 +209,10 @@ def faulty_s3(s3_server: S3Server) -> Iterator[FaultyS3]:
 
 
 @pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.slow)])
-def store(request: pytest.FixtureRequest, tmp_path: os.PathLike[str]) -> str:
-    """An empty place: a folder on this disk, or a prefix of a bucket that a real server keeps."""
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty place: a folder on this disk, or a prefix of a bucket; the cache of shards is empty too."""
+    monkeypatch.setenv("SEGTALKER_SHARD_CACHE", str(tmp_path / "shard-cache"))
     if request.param == "local":
-        return os.path.join(tmp_path, "store")
+        return str(tmp_path / "store")
     server = request.getfixturevalue("s3_server")
     return f"s3://{server.bucket}/{os.urandom(8).hex()}"

@@ -135,12 +135,29 @@ def test_of_two_workers_with_one_clip_both_are_right(video, tmp_path, monkeypatc
     assert outcome.status == "done" and len(ShardReader(tmp_path)) == outcome.samples
 
 
-def test_samples_may_go_to_a_bucket_and_come_back(video, tmp_path):
-    out = f"memory://prepared-{tmp_path.name}"
-    outcome = prepare(video, out)
-    assert find_outcome(outcome.key, out) == outcome == prepare(video, out)
-    fetch_folder(f"{out}/{outcome.key}", tmp_path / "local")
-    assert len(ShardReader(tmp_path / "local")) == outcome.samples
+def test_samples_may_go_to_a_bucket_and_come_back(video, tmp_path, store):
+    outcome = prepare(video, store)
+    assert find_outcome(outcome.key, store) == outcome == prepare(video, store)
+    fetch_folder(f"{store}/{outcome.key}", tmp_path / "fetched")
+    assert len(ShardReader(tmp_path / "fetched")) == outcome.samples
+    there, fetched = ShardReader(store), ShardReader(tmp_path / "fetched")
+    for i, row in enumerate(fetched.rows):
+        assert set(row.packed) == {"maps", "raw", "crops"}
+        for name in row.fields:
+            assert np.array_equal(there.read(i, name), fetched.read(i, name))
+
+
+def test_crops_lose_little_and_maps_nothing_by_their_compression(video, tmp_path):
+    exact = replace(CONFIG, fields=replace(CONFIG.fields, jpeg=0, compress=False))
+    prepare(video, tmp_path / "packed")
+    prepare(video, tmp_path / "exact", exact)
+    packed, plain = ShardReader(tmp_path / "packed"), ShardReader(tmp_path / "exact")
+    for i in range(len(plain)):
+        assert not plain.rows[i].packed
+        assert np.array_equal(packed.read(i, "maps"), plain.read(i, "maps"))
+        assert np.array_equal(packed.read(i, "raw"), plain.read(i, "raw"))
+        crops = plain.read(i, "crops").astype(int)
+        assert np.abs(packed.read(i, "crops") - crops).mean() < 2.0
 
 
 def test_phones_of_a_label_file_move_to_the_clock_of_their_sample(video, tmp_path):

@@ -15,6 +15,7 @@ from segtalker.data.outcome import SCRATCH
 from segtalker.data.prepare_run import OUTCOMES_NAME, prepare_rows, summary
 from segtalker.data.shards import ShardReader
 from segtalker.errors import DataError
+from segtalker.storage import join, read_bytes, write_bytes
 from tests.data.clips import CONFIG, blob_tools, blob_video, row_of
 
 
@@ -31,37 +32,37 @@ def _blobs(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(run_module, "load_tools", lambda cfg: blob_tools())
 
 
-def test_a_run_says_what_came_of_every_clip_and_goes_on_where_it_stopped(videos, tmp_path):
-    (tmp_path / SCRATCH / "left").mkdir(parents=True)
+def test_a_run_says_what_came_of_every_clip_and_goes_on_where_it_stopped(videos, store):
+    write_bytes(join(store, SCRATCH, "left", "half"), b"")
     rows = [row_of(video, identity=video.stem) for video in videos]
     told: list[tuple[int, int | None]] = []
-    first = prepare_rows(rows[:1], CONFIG, tmp_path)
-    outcomes = prepare_rows(rows, CONFIG, tmp_path, tell=lambda event: told.append((event.done, event.total)))
+    first = prepare_rows(rows[:1], CONFIG, store)
+    outcomes = prepare_rows(rows, CONFIG, store, tell=lambda event: told.append((event.done, event.total)))
     assert [(o.clip, o.status) for o in outcomes] == [("ann", "done"), ("bob", "done"), ("cut", "failed")]
     assert outcomes[0] == first[0] and told == [(0, 3), (1, 3), (2, 3), (3, 3)]
-    assert len(ShardReader(tmp_path)) == sum(o.samples for o in outcomes)
-    kept = [json.loads(line) for line in (tmp_path / OUTCOMES_NAME).read_text().splitlines()]
+    assert len(ShardReader(store)) == sum(o.samples for o in outcomes)
+    kept = [json.loads(line) for line in read_bytes(join(store, OUTCOMES_NAME)).splitlines()]
     assert [row["status"] for row in kept] == ["done", "done", "failed"]
     said = summary(outcomes)
     assert said.startswith("2 of 3 clips done") and "failed: cut: " in said and "2 people" in said
 
 
-def test_a_changed_clip_replaces_its_former_samples_and_no_others(videos, tmp_path):
+def test_a_changed_clip_replaces_its_former_samples_and_no_others(videos, store):
     rows = [row_of(video) for video in videos[:2]]
-    prepare_rows(rows, CONFIG, tmp_path)
-    prepare_rows([replace(rows[0], split="val")], CONFIG, tmp_path)
-    reader = ShardReader(tmp_path)
+    prepare_rows(rows, CONFIG, store)
+    prepare_rows([replace(rows[0], split="val")], CONFIG, store)
+    reader = ShardReader(store)
     clips = sorted((row.provenance["clip"], row.split) for row in reader.rows)
     assert set(clips) == {("ann", "val"), ("bob", "train")}
 
 
-def test_a_folder_of_another_configuration_is_refused(videos, tmp_path):
-    prepare_rows([row_of(videos[0])], CONFIG, tmp_path)
+def test_a_folder_of_another_configuration_is_refused(videos, store):
+    prepare_rows([row_of(videos[0])], CONFIG, store)
     with pytest.raises(DataError, match="were prepared otherwise"):
-        prepare_rows([row_of(videos[0])], replace(CONFIG, size=64), tmp_path)
+        prepare_rows([row_of(videos[0])], replace(CONFIG, size=64), store)
 
 
-def test_an_interrupted_run_keeps_what_is_done(videos, tmp_path, monkeypatch):
+def test_an_interrupted_run_keeps_what_is_done(videos, store, monkeypatch):
     prepare, seen = run_module.prepare_clip, []
 
     def stop_at_the_second(row, *rest):
@@ -73,9 +74,9 @@ def test_an_interrupted_run_keeps_what_is_done(videos, tmp_path, monkeypatch):
     rows = [row_of(video) for video in videos[:2]]
     monkeypatch.setattr(run_module, "prepare_clip", stop_at_the_second)
     with pytest.raises(KeyboardInterrupt):
-        prepare_rows(rows, CONFIG, tmp_path)
-    assert len((tmp_path / OUTCOMES_NAME).read_text().splitlines()) == 1
-    assert len({row.provenance["clip"] for row in ShardReader(tmp_path).rows}) == 1
+        prepare_rows(rows, CONFIG, store)
+    assert len(read_bytes(join(store, OUTCOMES_NAME)).splitlines()) == 1
+    assert len({row.provenance["clip"] for row in ShardReader(store).rows}) == 1
 
 
 def _die(row: object) -> None:
