@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,18 @@ def test_nothing_that_begins_at_random_is_frozen():
         assert not hasattr(
             net.generator, "style"
         )  # it would have no gradient, which data parallelism forbids
+
+
+@pytest.mark.parametrize("folder", ["paper", "improved"])
+def test_every_parameter_of_a_small_copy_of_the_renderer_has_a_gradient(folder: str):
+    """Four workers would wait for one that has none."""
+    cfg = load_train_config("sgi", CONFIGS / folder / "sgi.yaml").model
+    encoder = replace(cfg.encoder, input_size=32, stem=8, widths=(8, 8, 8, 16), units=(1, 1, 1, 1))
+    sizes = {"size": 32, "style_dim": 16, "channel_base": 512, "channel_max": 16, "mask_until_res": 16}
+    net = SGI(replace(cfg, encoder=encoder, generator=replace(cfg.generator, **sizes), mlp_hidden=16))
+    maps = torch.arange(2 * 32 * 32).reshape(2, 32, 32) % 12
+    net(torch.rand(2, 3, 32, 32), maps, maps, "random").square().mean().backward()
+    assert [name for name, p in net.named_parameters() if p.grad is None] == []
 
 
 def test_clips_are_cut_as_in_the_paper_or_cleaned():
