@@ -4,7 +4,7 @@ Frame i of a tiny video is plain with the value `frame_value(i)` in all channels
 the pixels which frame it was given. Tiny speech is silence with short 1 kHz clicks at known times.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,14 @@ def write_wav(path: Path, wave: np.ndarray, rate: int) -> Path:
         file.setframerate(rate)
         file.writeframes(np.ascontiguousarray(wave).astype("<i2").tobytes())
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_shard_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing that a test reads from a bucket stays on the machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGTALKER_SHARD_CACHE", str(tmp_path_factory.mktemp("shard-cache")))
+        yield
 
 
 @pytest.fixture
