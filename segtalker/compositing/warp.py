@@ -105,11 +105,13 @@ def _knots(source: FaceCurves, new: FaceCurves, neck: Rows, unit: Rows) -> _Knot
     fade = np.exp(-0.5 * (outside / 0.07) ** 2)
     source_rows = new_rows + (source_rows - new_rows) * fade
     chin, shift = _chin_shift(source, new, unit)
+    neck = np.interp(unit, unit_of(source), neck)
+    shift = np.where(shift > 0, shift * _room_to_rise(neck, sum(new.corners) / 2), shift)
     chin = np.maximum(chin, new_rows[3] + 0.01)
     chin_source = np.maximum(chin + shift, source_rows[3] + 0.01)
     # The inner mouth hangs on the upper teeth: the lower lip cuts it, it is neither squeezed nor stretched.
     known = np.minimum(new_rows[2] - new_rows[1], source_rows[2] - source_rows[1])
-    below, below_source = _under_the_chin(chin, chin_source, np.interp(unit, unit_of(source), neck))
+    below, below_source = _under_the_chin(chin, chin_source, neck)
     top = np.minimum(new.nose, new_rows[0] - 0.004)
     mouth_end = source_rows[1] + known
     # Closed lips begin half a map pixel inside the source's, or a line of teeth would stay between them.
@@ -161,6 +163,17 @@ def _chin_shift(source: FaceCurves, new: FaceCurves, unit: Rows) -> tuple[Rows, 
     steep = cv2.GaussianBlur(steep[None].astype(np.float32), (0, 0), 0.015 * len(unit))[0]
     shift = shift * np.exp(-0.5 * (np.maximum(steep - 0.7, 0) / 0.4) ** 2)
     return chin, shift * np.exp(-0.5 * (np.maximum(np.abs(unit - centre) - 0.16, 0) / 0.06) ** 2)
+
+
+def _room_to_rise(neck: Rows, middle: float) -> Rows:
+    """[W] 1 in the columns of the neck, 0 beside it, where a rising jaw would uncover what lies behind."""
+    bare = neck > _OVERHANG
+    if not bare[int(middle * len(bare))]:
+        return np.ones_like(neck)  # a collar follows at once, its mirror image is uncovered
+    columns = np.flatnonzero(bare)
+    inside = np.zeros((1, len(neck)), np.float32)
+    inside[0, columns[0] : columns[-1] + 1] = 1
+    return np.asarray(cv2.GaussianBlur(inside, (0, 0), 0.02 * len(neck))[0], np.float32)
 
 
 def _under_the_chin(chin: Rows, chin_source: Rows, neck: Rows) -> tuple[Rows, Rows]:

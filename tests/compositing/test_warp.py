@@ -96,6 +96,13 @@ def test_a_rising_chin_uncovers_neck_and_no_collar(rise: float) -> None:
     assert (under == Raw.NECK).mean() > 0.9
 
 
+def test_a_rising_chin_draws_no_background_into_face_and_neck() -> None:
+    source, new = draw(8.0, 54, 128), merge_raw(draw(0.0, 50, 128))
+    light = np.where(source == Raw.BACKGROUND, 255, 0).astype(np.float32)
+    person = cv2.erode((light == 0).astype(np.uint8), np.ones((3, 3))) > 0
+    assert face_warp(source, new, 128)(light)[person].max() < 128
+
+
 def test_a_collar_at_the_chin_is_mirrored_and_not_smeared() -> None:
     source = draw(9.0, 54, 128)
     source[(source == Raw.NECK) | (source == Raw.CLOTH)] = Raw.CLOTH
