@@ -24,6 +24,7 @@ from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig,
 from ray.train.torch import TorchTrainer
 
 from ray_jobs.context import OUTCOME, train_worker
+from ray_jobs.paths import kept
 from segtalker.cli_arguments import add_overrides
 from segtalker.config import config_hash, to_yaml
 from segtalker.errors import ConfigError, SegTalkerError
@@ -83,7 +84,7 @@ def storage_root(storage: str) -> str:
     """The storage as every worker can name it."""
     if storage.startswith("memory://"):
         raise ConfigError(f"--storage {storage}: workers cannot see the memory of another process.")
-    return storage if "://" in storage else str(Path(storage).resolve())
+    return kept(storage, "--storage")
 
 
 def check_config(network: str, cfg: Any, scale: Scale) -> None:
