@@ -2,30 +2,31 @@
 
 Ray Data gives each worker one row of the manifest at a time; all stages of a clip run in one actor,
 which loads its networks once and writes the samples itself. Only rows and outcomes travel. A clip whose
-worker or node dies is begun again elsewhere, and its folder appears once; after the driver dies, the same
-command finds what is done.
+worker or node dies is begun again, and its folder appears once; after the driver dies, the same command finds
+what is done.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Any
 
 import ray
 import torch
 
+from ray_jobs.paths import absolute, kept
 from segtalker import cli_prepare
 from segtalker.config import parse_config, to_dict
 from segtalker.data.manifest import ClipRow, row_from_values, row_to_values
 from segtalker.data.outcome import Outcome, outcome_from_values
-from segtalker.data.prepare import PrepareConfig, load_tools, prepare_clip
-from segtalker.errors import SegTalkerError
-from segtalker.storage import Uri, is_local
+from segtalker.data.prepare import PrepareConfig, clip_output_key, load_tools, prepare_clip
+from segtalker.errors import ConfigError, SegTalkerError
+from segtalker.storage import Uri
 
 _EXAMPLES = """on a cluster:
   ray job submit --address http://HEAD:8265 --working-dir . -- python -m ray_jobs.prepare \\
@@ -34,15 +35,19 @@ on this machine:
   python -m ray_jobs.prepare folder videos --out data/videos --workers 2
 
 Paths are those that all nodes see. The flags of each source: python -m ray_jobs.prepare folder --help"""
+_ROUNDS = 3
+_ERRORED_BLOCKS = "ray.data._internal.execution.streaming_executor_state"
 
 
 class Preparer:
     """One worker: networks are loaded once, then clip after clip is prepared where the worker runs."""
 
+    load = staticmethod(load_tools)
+
     def __init__(self, config: dict[str, Any], out: str) -> None:
         torch.set_num_threads(1)  # one core a worker is what it asked the cluster for
         self._cfg, self._out = parse_config(PrepareConfig, config), out
-        self._tools = load_tools(self._cfg)
+        self._tools = self.load(self._cfg)
 
     def __call__(self, row: dict[str, str]) -> dict[str, str]:
         """The outcome of a manifest row, both as JSON: a column may be empty in one block only."""
@@ -58,22 +63,65 @@ def run_actors(
     workers: int,
     worker: type[Preparer] = Preparer,
 ) -> Iterator[Outcome]:
-    """The `Runner` of a cluster: `workers` actors of one CPU each, wherever there is room."""
-    ray.init(ignore_reinit_error=True, log_to_driver=False)
+    """The `Runner` of a cluster: `workers` actors of one CPU each, wherever there is room.
+
+    A clip whose worker died is left to a later round, so that none waits for a node that is gone while others
+    are idle, and none that kills its workers is tried for ever.
+    """
+    worker.load(cfg)  # missing weights are told here, not by every worker
+    check_workers(workers)
+    found = [replace(row, source=absolute(row.source), labels=absolute(row.labels)) for row in rows]
+    return _run_rounds({row.clip: row for row in found}, cfg, out, workers, worker)
+
+
+def _run_rounds(
+    left: dict[str, ClipRow], cfg: PrepareConfig, out: Uri, workers: int, worker: type[Preparer]
+) -> Iterator[Outcome]:
+    for _ in range(_ROUNDS):
+        for outcome in _run_round(list(left.values()), cfg, out, workers, worker):
+            del left[outcome.clip]
+            yield outcome
+        if not left:
+            return
+        print(f"ray_jobs.prepare: workers died on {len(left)} clips: once more", file=sys.stderr)
+    reason = f"its worker died {_ROUNDS} times: perhaps for want of memory, or the video crashes its decoder"
+    for row in left.values():
+        key = clip_output_key(row, cfg)
+        yield Outcome(row.clip, key, "failed", reason, row.dataset, row.identity, row.split, row.source)
+
+
+def check_workers(workers: int) -> None:
+    """Refuse workers that the cluster cannot hold all at once."""
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False)
     have = int(ray.cluster_resources().get("CPU", 0))
     if not 1 <= workers < have:
-        raise SegTalkerError(
+        raise ConfigError(
             f"--workers {workers}: this cluster has {have} CPUs, and handing out the clips takes one. "
             f"Ask for 1 to {have - 1}."
         )
+
+
+def _run_round(
+    rows: Sequence[ClipRow], cfg: PrepareConfig, out: Uri, workers: int, worker: type[Preparer]
+) -> Iterator[Outcome]:
+    """Outcomes of all rows but those that a worker died on. A dead worker is replaced where there is room."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False  # the command has its own, in clips
+    context.max_errored_blocks = -1  # a block is a row, and comes back in the next round
+    logging.getLogger(_ERRORED_BLOCKS).setLevel(logging.CRITICAL)  # which is not worth a stack trace each
     # What is done is found by its key: Ray need not remember it, and the plan may start from rows in hand.
     items = [{"row": json.dumps(row_to_values(row))} for row in rows]
     clips = ray.data.from_items(items, override_num_blocks=len(items))
-    pool = ray.data.ActorPoolStrategy(size=min(workers, len(rows)))
-    arguments = (to_dict(cfg), str(out))
-    outcomes = clips.map(worker, fn_constructor_args=arguments, compute=pool, num_cpus=1)  # type: ignore[arg-type]
+    # One clip at a time: a dying worker takes no other clip with it.
+    pool = ray.data.ActorPoolStrategy(size=min(workers, len(rows)), max_tasks_in_flight_per_actor=1)
+    outcomes = clips.map(
+        worker,  # type: ignore[arg-type]
+        fn_constructor_args=(to_dict(cfg), str(out)),
+        compute=pool,
+        num_cpus=1,
+        max_task_retries=0,
+    )
     for row in outcomes.iter_rows():
         yield outcome_from_values(json.loads(row["outcome"]))
 
@@ -88,11 +136,10 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     cli_prepare.add_arguments(parser)
     options = parser.parse_args(words)
-    for name in ("place", "videos", "out"):  # workers may stand in another folder
-        uri = getattr(options, name, "")
-        if uri and is_local(uri):
-            setattr(options, name, str(Path(uri.removeprefix("file://")).absolute()))
+    for name in set(vars(options)) & {"place", "videos"}:
+        setattr(options, name, absolute(getattr(options, name)))
     try:
+        options.out = kept(options.out, "--out")
         return cli_prepare.run(options, run_actors)
     except SegTalkerError as error:
         print(f"ray_jobs.prepare: {error}", file=sys.stderr)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,16 +24,15 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [*good, folder / "cut.mp4"]
 
 
-def _run(marker: Path | None):
-    """`run_actors` with tools that see drawn blobs; with a `marker`, a worker kills itself once."""
+def _run(marker: Path | None, always: bool = False):
+    """`run_actors` with tools that see drawn blobs; with a `marker`, a worker dies, once or `always`."""
     from ray_jobs.prepare import Preparer, run_actors
 
     class BlobPreparer(Preparer):
-        def __init__(self, config: dict[str, Any], out: str) -> None:
-            self._cfg, self._out, self._tools = CONFIG, out, blob_tools()
+        load = staticmethod(lambda cfg: blob_tools())
 
         def __call__(self, row: dict[str, str]) -> dict[str, str]:
-            if marker is not None and "bob" in row["row"] and not marker.exists():
+            if marker is not None and "bob" in row["row"] and (always or not marker.exists()):
                 marker.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
             return super().__call__(row)
@@ -60,6 +58,23 @@ def test_a_killed_worker_loses_and_doubles_nothing(cluster, videos, tmp_path, mo
         assert (first.read(i, "maps") == second.read(i, "maps")).all()
 
 
+def test_a_clip_that_kills_its_workers_fails_and_the_others_are_done(cluster, videos, tmp_path):
+    rows = [row_of(video, identity=video.stem) for video in videos[:3]]
+    killing = _run(tmp_path / "killed", always=True)
+    outcomes = prepare_rows(rows, CONFIG, tmp_path / "out", 2, runner=killing)
+    assert [(o.clip, o.status) for o in outcomes] == [("ann", "done"), ("bob", "failed"), ("eve", "done")]
+    assert "its worker died 3 times" in outcomes[1].reason
+
+
+def test_a_manifest_may_name_videos_from_where_the_command_is_given(cluster, videos, tmp_path, monkeypatch):
+    monkeypatch.chdir(videos[0].parent)
+    (outcome,) = prepare_rows([row_of(Path("ann.mp4"))], CONFIG, tmp_path / "out", 1, runner=_run(None))
+    assert outcome.status == "done"
+    monkeypatch.setattr("segtalker.data.prepare_run.load_tools", lambda cfg: blob_tools())
+    (here,) = prepare_rows([row_of(videos[0])], CONFIG, tmp_path / "here")
+    assert outcome.key == here.key
+
+
 def test_more_workers_than_the_cluster_holds_are_refused(cluster, videos, tmp_path):
     with pytest.raises(SegTalkerError, match="--workers 99: this cluster has 8 CPUs"):
         prepare_rows([row_of(videos[0])], CONFIG, tmp_path, 99, runner=_run(None))
@@ -74,6 +89,16 @@ def test_workers_are_told_where_files_are_wherever_they_stand(tmp_path, monkeypa
     assert prepare.main(["hdtf", "lists", "--videos", "videos", "--out", "s3://bucket/out"]) == 0
     assert seen[0].place == str(tmp_path / "lists") and seen[0].videos == str(tmp_path / "videos")
     assert seen[0].out == "s3://bucket/out"
+
+
+def test_what_a_job_makes_may_not_lie_in_the_folder_that_goes_with_it(tmp_path, monkeypatch, capsys):
+    from ray_jobs.prepare import main
+
+    unpacked = tmp_path / "runtime_resources" / "working_dir_files" / "_ray_pkg_0"
+    unpacked.mkdir(parents=True)
+    monkeypatch.chdir(unpacked)
+    assert main(["folder", str(tmp_path), "--out", "data"]) == 2
+    assert "--out data: lies in the job's working directory" in capsys.readouterr().err
 
 
 def test_a_mistake_is_one_line(tmp_path, capsys):
