@@ -26,7 +26,10 @@ from segtalker.training.state import newest_state
 
 OUTCOME = "outcome.json"
 """Written last into a run's folder: the run is finished, this came out."""
+STARTS = "starts.jsonl"
+"""A row for each time that the workers began: `step` and `workers`."""
 _FIGURES = "metrics.jsonl"
+_STEP = "step_"
 
 
 def train_worker(job: dict[str, Any]) -> None:
@@ -55,8 +58,9 @@ class RayContext:
         self.run_folder = scratch / "run"
         self._run, self._scratch = run, scratch
         self._sent: dict[Path, tuple[int, int]] = {}
-        if self.rank == 0 and exists(join(run, _FIGURES)):  # those of an earlier attempt go on
-            get_file(join(run, _FIGURES), self.run_folder / _FIGURES)
+        for name in (_FIGURES, STARTS) if self.rank == 0 else ():
+            if exists(join(run, name)):  # those of an earlier attempt go on
+                get_file(join(run, name), self.run_folder / name)
 
     def wrap(self, net: nn.Module) -> nn.Module:
         """Data-parallel; alone, the network itself.
@@ -71,11 +75,20 @@ class RayContext:
     def restore(self) -> Path | None:
         """The last committed checkpoint, fetched and verified."""
         checkpoint = ray.train.get_checkpoint()
-        if checkpoint is None:
+        name = PurePosixPath(checkpoint.path).name if checkpoint is not None else ""
+        if self.rank == 0:
+            self._note_start(int(name.removeprefix(_STEP) or 0))
+        if not name:
             return None
         fetched = self._scratch / "restored"
-        fetch_folder(join(self._run, PurePosixPath(checkpoint.path).name), fetched)
+        fetch_folder(join(self._run, name), fetched)
         return newest_state(fetched)
+
+    def _note_start(self, step: int) -> None:
+        self.run_folder.mkdir(parents=True, exist_ok=True)
+        with (self.run_folder / STARTS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "workers": self.world_size}) + "\n")
+        put_file(self.run_folder / STARTS, join(self._run, STARTS))
 
     def average(self, metrics: Metrics) -> Metrics:
         """Means over all workers."""
@@ -88,7 +101,7 @@ class RayContext:
 
     def report(self, metrics: Mapping[str, float], checkpoint: Path | None) -> None:
         """Hand a checkpoint to the upload in the background; training goes on meanwhile."""
-        name, staged = f"step_{int(metrics['step']):08d}", None
+        name, staged = f"{_STEP}{int(metrics['step']):08d}", None
         if checkpoint is not None:
             folder = self._scratch / "staged" / name
             folder.mkdir(parents=True)
