@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from segtalker.compositing.blend import PasteMode, paste_alpha
 from segtalker.compositing.detail import DetailConfig, FloatImage, transfer_detail
-from segtalker.compositing.warp import face_warp
+from segtalker.compositing.warp import OVERHANG, FaceWarp, face_warp
 from segtalker.faces.align import affine_scale, apply_affine, invert_affine, scale_affine, warp_image
 from segtalker.regions import MOVING, merge_raw
 from segtalker.types import Affine, Image, RegionMap
@@ -80,10 +80,10 @@ def compose(
     if cfg.detail_transfer:
         warp = face_warp(source_raw, new_map, size, other_pose)
         picture = transfer_detail(source, warp, new, own, new_map, cfg.detail)
+        if uncovered is not None:
+            picture = _fill_uncovered(picture, source, source_raw, new_map, uncovered, warp)
     else:
         picture = np.asarray(cv2.resize(new, (size, size), interpolation=cv2.INTER_CUBIC), np.float32)
-    if uncovered is not None:
-        picture = _fill_uncovered(picture, source, source_raw, new_map, uncovered)
     alpha = paste_alpha(source_raw, new_map, cfg.mode, cfg.feather, cfg.margin)
     alpha = np.clip(cv2.resize(alpha, (size, size), interpolation=cv2.INTER_LINEAR), 0, 1)
     return np.clip(picture, 0, 255), alpha
@@ -140,12 +140,16 @@ def _fill_uncovered(
     source_raw: NDArray[np.uint8],
     new_map: RegionMap,
     other: Uncovered,
+    warp: FaceWarp,
 ) -> FloatImage:
     """Show what `other` saw below the chin, in the light of this frame, where the jaw has risen."""
-    size = picture.shape[0]
+    size, side = picture.shape[0], len(new_map)
     was_face, is_face = MOVING[merge_raw(source_raw)], MOVING[new_map]
-    seen = ~MOVING[merge_raw(other.raw)]
-    bare = was_face & ~is_face & seen
+    reach = 2 * round(OVERHANG * side) + 1
+    hairs = cv2.dilate(MOVING[merge_raw(other.raw)].astype(np.uint8), np.ones((reach, reach), np.uint8))
+    seen = hairs == 0
+    unknown = cv2.resize(warp.trust, (side, side), interpolation=cv2.INTER_AREA) < 0.5
+    bare = (was_face | unknown) & ~is_face & seen
     if not bare.any():
         return picture
     shared = cv2.resize((seen & ~was_face).astype(np.float32), (size, size))

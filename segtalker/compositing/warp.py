@@ -17,7 +17,7 @@ from segtalker.compositing.curves import FaceCurves, Rows, measure_curves, unit_
 from segtalker.regions import MOVING, Raw, Region, merge_raw
 from segtalker.types import RegionMap
 
-_OVERHANG = 0.03
+OVERHANG = 0.045
 """How far hairs and shading of a chin reach beyond its outline."""
 
 
@@ -105,13 +105,11 @@ def _knots(source: FaceCurves, new: FaceCurves, neck: Rows, unit: Rows) -> _Knot
     fade = np.exp(-0.5 * (outside / 0.07) ** 2)
     source_rows = new_rows + (source_rows - new_rows) * fade
     chin, shift = _chin_shift(source, new, unit)
-    neck = np.interp(unit, unit_of(source), neck)
-    shift = np.where(shift > 0, shift * _room_to_rise(neck, sum(new.corners) / 2), shift)
     chin = np.maximum(chin, new_rows[3] + 0.01)
     chin_source = np.maximum(chin + shift, source_rows[3] + 0.01)
     # The inner mouth hangs on the upper teeth: the lower lip cuts it, it is neither squeezed nor stretched.
     known = np.minimum(new_rows[2] - new_rows[1], source_rows[2] - source_rows[1])
-    below, below_source = _under_the_chin(chin, chin_source, neck)
+    below, below_source = _under_the_chin(chin, chin_source, np.interp(unit, unit_of(source), neck))
     top = np.minimum(new.nose, new_rows[0] - 0.004)
     mouth_end = source_rows[1] + known
     # Closed lips begin half a map pixel inside the source's, or a line of teeth would stay between them.
@@ -142,14 +140,18 @@ def _chin_shift(source: FaceCurves, new: FaceCurves, unit: Rows) -> tuple[Rows, 
     """Chin row of the new map in each column, and what leads from it to that of the source.
 
     The jaw is rigid, so the shift is a parabola fitted over the columns where the chin runs flat; it fades
-    towards the ears, where the edge of the face is vertical and says nothing about rows.
+    towards the ears, where the edge of the face is vertical and says nothing about rows. It never leads
+    beyond the outline of the source, where the background begins.
     """
     at = unit_of(new)
     centre = (new.corners[0] + new.corners[1]) / 2
     flat = (source.chin > source.nose) & (new.chin > new.nose) & (source.chin < 0.995) & (new.chin < 0.995)
     flat &= (np.abs(np.gradient(new.chin, at)) < 1.0) & (np.abs(np.gradient(source.chin, at)) < 1.0)
     flat &= np.abs(at - centre) < 0.2
-    chin = np.interp(unit, at, cv2.GaussianBlur(new.chin[None], (0, 0), max(1.0, len(at) / 128))[0])
+    soft = max(1.0, len(at) / 128)
+    chin, own = (
+        np.interp(unit, at, cv2.GaussianBlur(curves.chin[None], (0, 0), soft)[0]) for curves in (new, source)
+    )
     if np.count_nonzero(flat) < 6:
         lips = float(np.median(source.lip_bottom - new.lip_bottom))
         shift = np.full_like(unit, 0.8 * lips)
@@ -162,18 +164,10 @@ def _chin_shift(source: FaceCurves, new: FaceCurves, unit: Rows) -> tuple[Rows, 
     steep = np.abs(np.gradient(chin, unit))
     steep = cv2.GaussianBlur(steep[None].astype(np.float32), (0, 0), 0.015 * len(unit))[0]
     shift = shift * np.exp(-0.5 * (np.maximum(steep - 0.7, 0) / 0.4) ** 2)
-    return chin, shift * np.exp(-0.5 * (np.maximum(np.abs(unit - centre) - 0.16, 0) / 0.06) ** 2)
-
-
-def _room_to_rise(neck: Rows, middle: float) -> Rows:
-    """[W] 1 in the columns of the neck, 0 beside it, where a rising jaw would uncover what lies behind."""
-    bare = neck > _OVERHANG
-    if not bare[int(middle * len(bare))]:
-        return np.ones_like(neck)  # a collar follows at once, its mirror image is uncovered
-    columns = np.flatnonzero(bare)
-    inside = np.zeros((1, len(neck)), np.float32)
-    inside[0, columns[0] : columns[-1] + 1] = 1
-    return np.asarray(cv2.GaussianBlur(inside, (0, 0), 0.02 * len(neck))[0], np.float32)
+    shift = shift * np.exp(-0.5 * (np.maximum(np.abs(unit - centre) - 0.16, 0) / 0.06) ** 2)
+    if source.pose == new.pose:
+        shift = np.clip(shift, np.minimum(own - chin, 0), np.maximum(own - chin, 0))
+    return chin, shift
 
 
 def _under_the_chin(chin: Rows, chin_source: Rows, neck: Rows) -> tuple[Rows, Rows]:
@@ -185,14 +179,14 @@ def _under_the_chin(chin: Rows, chin_source: Rows, neck: Rows) -> tuple[Rows, Ro
     """
     shift = np.abs(chin_source - chin)
     rising = chin_source > chin
-    edge = chin_source + rising * np.minimum(_OVERHANG, shift)
+    edge = chin_source + rising * np.minimum(OVERHANG, shift) * np.clip(neck / OVERHANG, 0, 1)
     clear = np.maximum(neck - (edge - chin_source), 0)
     stretch = np.clip((clear - 0.6 * shift) / np.maximum(0.6 * shift, 1e-4), 0, 1)
     end_stretch = np.maximum(edge, chin) + np.minimum(clear, 3 * shift)
     end_still = np.where(rising, edge, chin)
     start_still = np.where(rising, 2 * edge - chin, chin)
     # The mirror image of a bare neck ends above the collar.
-    bare = np.clip(clear / _OVERHANG, 0, 1)
+    bare = np.clip(clear / 0.02, 0, 1)
     start_still = (1 - bare) * start_still + bare * np.minimum(
         start_still, np.maximum(edge + 0.8 * clear, chin)
     )
@@ -236,17 +230,19 @@ def _mouth_trust(rows: Rows, knots: _Knots) -> Rows:
 def _uncovered_trust(
     source_raw: NDArray[np.uint8], new_map: RegionMap, warp: FaceWarp
 ) -> NDArray[np.float32]:
-    """[H, W] 0 beside the new face where the warped source still shows its own, with the hairs around it."""
+    """[H, W] 0 beside the new face where the warped source shows its own, with hairs, or ends at the crop."""
     size, side = warp.trust.shape[0], len(new_map)
     was_face = warp(_enlarged(MOVING[merge_raw(source_raw)], size))
     is_face = _enlarged(MOVING[new_map], size)
     mismatch = ((was_face > 0.5) & (is_face < 0.5)).astype(np.uint8)
     pixel = np.ones((round(1.5 * size / side),) * 2, np.uint8)  # thinner is the raster of the two maps
     stale = cv2.morphologyEx(mismatch, cv2.MORPH_OPEN, pixel)
-    reach = 2 * round(_OVERHANG * size) + 1
+    reach = 2 * round(OVERHANG * size) + 1
     around = cv2.dilate(stale, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
     around = cv2.GaussianBlur(around.astype(np.float32), (0, 0), size / side / 2)
-    return np.asarray(1 - around * np.clip(2 - 4 * is_face, 0, 1), np.float32)
+    outside = cv2.GaussianBlur((warp.map_y > size - 1).astype(np.float32), (0, 0), size / side / 2)
+    unknown = np.maximum(around, outside) * np.clip(2 - 4 * is_face, 0, 1)
+    return np.asarray(1 - unknown, np.float32)
 
 
 def _enlarged(mask: NDArray[np.bool_], size: int) -> NDArray[np.float32]:

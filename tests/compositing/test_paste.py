@@ -113,6 +113,20 @@ def test_only_the_face_of_a_talking_map_is_taken_over() -> None:
     assert (kept[70:95, 50:58] == talking[70:95, 50:58]).all()
 
 
+def test_the_jaw_keeps_its_outline_beside_the_neck() -> None:
+    own, talking = (merge_raw(draw(1.0, chin, 128)) for chin in (56, 48))
+    rose = (own == Region.SKIN) & (talking != Region.SKIN) & (np.arange(128)[:, None] > 64)
+    beside = np.zeros_like(rose)
+    beside[:, :36] = beside[:, 92:] = True
+    kept = keep_surroundings(talking, own)
+    assert (rose & beside).sum() > 20 and (kept[rose & beside] == Region.SKIN).all()
+    assert (kept[rose & ~beside] == Region.NECK).mean() > 0.7
+    bare = np.where(
+        own == Region.NECK, Region.BACKGROUND, own
+    )  # a collar follows at once: nothing to hang on
+    assert (keep_surroundings(talking, bare)[rose & beside] == Region.BACKGROUND).mean() > 0.5
+
+
 def paste_test_alpha() -> np.ndarray:
     alpha = np.zeros((128, 128), np.float32)
     alpha[60:110, 30:100] = 1

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from segtalker.compositing.curves import measure_curves
+from segtalker.compositing.surroundings import keep_surroundings
 from segtalker.compositing.warp import face_warp, open_mouth
 from segtalker.regions import Raw, Region, merge_raw
 
@@ -97,7 +98,8 @@ def test_a_rising_chin_uncovers_neck_and_no_collar(rise: float) -> None:
 
 
 def test_a_rising_chin_draws_no_background_into_face_and_neck() -> None:
-    source, new = draw(8.0, 54, 128), merge_raw(draw(0.0, 50, 128))
+    source = draw(8.0, 54, 128)
+    new = keep_surroundings(merge_raw(draw(0.0, 50, 128)), merge_raw(source))
     light = np.where(source == Raw.BACKGROUND, 255, 0).astype(np.float32)
     person = cv2.erode((light == 0).astype(np.uint8), np.ones((3, 3))) > 0
     assert face_warp(source, new, 128)(light)[person].max() < 128
