@@ -30,19 +30,15 @@ def keep_surroundings(talking: RegionMap, own: RegionMap) -> RegionMap:
 
 
 def _held_jaw(own: RegionMap, was_face: NDArray[np.bool_], is_face: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """[S, S] where the source's jaw stays: all that rose beside the neck, fading over the neck's edges."""
+    """[S, S] where the jaw of the source stays: what rose beside the neck."""
     side = len(own)
     columns = np.flatnonzero((own == Region.NECK).sum(0) > 0.05 * side)
     if not len(columns):
         return np.zeros_like(was_face)  # a collar follows at once
-    outside = np.ones((1, side), np.float32)
-    outside[:, columns[0] : columns[-1] + 1] = 0
-    outside = np.asarray(cv2.dilate(outside, np.ones((1, 2 * round(0.03 * side) + 1))), np.float32)
-    beside = cv2.GaussianBlur(outside, (0, 0), 0.03 * side)
+    beside = np.ones(side, np.bool_)
+    beside[columns[0] : columns[-1] + 1] = False
     rows = np.arange(side)[:, None]
-    was_end, is_end = (np.where(face, rows + 1, 0).max(0) for face in (was_face, is_face))
-    end = is_end + np.rint(beside[0] * np.maximum(was_end - is_end, 0))
-    return was_face & ~is_face & (rows >= is_end) & (rows < end)
+    return was_face & ~is_face & beside & (rows >= side // 2)
 
 
 def _from_below(own: RegionMap, face: NDArray[np.bool_], otherwise: RegionMap) -> RegionMap:

@@ -17,8 +17,12 @@ from segtalker.compositing.curves import FaceCurves, Rows, measure_curves, unit_
 from segtalker.regions import MOVING, Raw, Region, merge_raw
 from segtalker.types import RegionMap
 
-OVERHANG = 0.045
+OVERHANG = 0.03
 """How far hairs and shading of a chin reach beyond its outline."""
+
+
+_CHIN = 7
+"""Which of the knots is the chin."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class FaceWarp:
     """[H, W] in OpenCV's pixels (centres at integers), as `cv2.remap` takes them."""
     trust: NDArray[np.float32]
     """[H, W] 1 where the source shows what the new map asks for, 0 where it cannot (its mouth was closed)."""
+    chin: Rows
+    """[W] row of the chin in the new picture, parts of its height."""
 
     def __call__(self, picture: NDArray, interpolation: int = cv2.INTER_LINEAR) -> NDArray:
         """Carry a picture [H, W] or [H, W, C] of the source to the new map."""
@@ -77,6 +83,7 @@ def warp_between(source: FaceCurves, new: FaceCurves, neck: Rows, size: int) -> 
     map_x = np.repeat(unit[None], size, 0)
     map_y = np.repeat(unit[:, None], size, 1)
     trust = np.ones((size, size), np.float32)
+    chin = np.zeros(size, np.float32)
     start = int(new.nose * size) if source.pose == new.pose else 0  # one frame: only below the nose
     if source.corners[0] < source.corners[1] and new.corners[0] < new.corners[1]:
         knots = _knots(source, new, neck, unit)
@@ -84,8 +91,9 @@ def warp_between(source: FaceCurves, new: FaceCurves, neck: Rows, size: int) -> 
         map_y[start:] = _piecewise(rows, knots)
         map_x[start:] += _sideways(source, new, unit, rows)
         trust[start:] = _mouth_trust(rows, knots)
+        chin = knots.new[_CHIN]
     x, y = ((rows * size - 0.5).astype(np.float32) for rows in (map_x, map_y))
-    return FaceWarp(x, y, trust)
+    return FaceWarp(x, y, trust, chin)
 
 
 @dataclass(frozen=True)
@@ -104,12 +112,13 @@ def _knots(source: FaceCurves, new: FaceCurves, neck: Rows, unit: Rows) -> _Knot
     # Beyond the corners the lips are a line that fades back to where it was.
     fade = np.exp(-0.5 * (outside / 0.07) ** 2)
     source_rows = new_rows + (source_rows - new_rows) * fade
-    chin, shift = _chin_shift(source, new, unit)
+    neck = np.interp(unit, unit_of(source), neck)
+    chin, shift = _chin_shift(source, new, unit, _room_to_rise(neck, sum(new.corners) / 2))
     chin = np.maximum(chin, new_rows[3] + 0.01)
     chin_source = np.maximum(chin + shift, source_rows[3] + 0.01)
     # The inner mouth hangs on the upper teeth: the lower lip cuts it, it is neither squeezed nor stretched.
     known = np.minimum(new_rows[2] - new_rows[1], source_rows[2] - source_rows[1])
-    below, below_source = _under_the_chin(chin, chin_source, np.interp(unit, unit_of(source), neck))
+    below, below_source = _under_the_chin(chin, chin_source, neck)
     top = np.minimum(new.nose, new_rows[0] - 0.004)
     mouth_end = source_rows[1] + known
     # Closed lips begin half a map pixel inside the source's, or a line of teeth would stay between them.
@@ -136,12 +145,12 @@ def _mouth_columns(curves: FaceCurves, unit: Rows) -> tuple[Rows, Rows]:
     return np.clip(position, 0, 1), outside
 
 
-def _chin_shift(source: FaceCurves, new: FaceCurves, unit: Rows) -> tuple[Rows, Rows]:
-    """Chin row of the new map in each column, and what leads from it to that of the source.
+def _chin_shift(source: FaceCurves, new: FaceCurves, unit: Rows, room: Rows) -> tuple[Rows, Rows]:
+    """Chin row of the new face in each column, and what leads from it to that of the source.
 
     The jaw is rigid, so the shift is a parabola fitted over the columns where the chin runs flat; it fades
-    towards the ears, where the edge of the face is vertical and says nothing about rows. It never leads
-    beyond the outline of the source, where the background begins.
+    towards the ears, where the edge of the face is vertical and says nothing about rows, and where there is
+    no room to rise. Where it has faded, the face of one frame keeps its own outline.
     """
     at = unit_of(new)
     centre = (new.corners[0] + new.corners[1]) / 2
@@ -163,11 +172,23 @@ def _chin_shift(source: FaceCurves, new: FaceCurves, unit: Rows) -> tuple[Rows, 
         )
     steep = np.abs(np.gradient(chin, unit))
     steep = cv2.GaussianBlur(steep[None].astype(np.float32), (0, 0), 0.015 * len(unit))[0]
-    shift = shift * np.exp(-0.5 * (np.maximum(steep - 0.7, 0) / 0.4) ** 2)
-    shift = shift * np.exp(-0.5 * (np.maximum(np.abs(unit - centre) - 0.16, 0) / 0.06) ** 2)
+    moved = np.exp(-0.5 * (np.maximum(steep - 0.7, 0) / 0.4) ** 2)
+    moved = moved * np.exp(-0.5 * (np.maximum(np.abs(unit - centre) - 0.16, 0) / 0.06) ** 2)
     if source.pose == new.pose:
-        shift = np.clip(shift, np.minimum(own - chin, 0), np.maximum(own - chin, 0))
-    return chin, shift
+        moved = np.where(shift > 0, moved * room, moved)
+        chin = own + moved * (chin - own)
+        return chin, np.minimum(shift * moved, np.maximum(own - chin, 0))  # beyond it the background begins
+    return chin, shift * moved
+
+
+def _room_to_rise(neck: Rows, middle: float) -> Rows:
+    """[W] 1 in the columns of the neck, 0 beside it, where a rising jaw would uncover what lies behind."""
+    columns = np.flatnonzero(neck > 0.02)
+    if not len(columns) or not columns[0] < middle * len(neck) < columns[-1]:
+        return np.ones_like(neck)  # a collar follows at once, its mirror image is uncovered
+    inside = np.zeros((1, len(neck)), np.float32)
+    inside[0, columns[0] : columns[-1] + 1] = 1
+    return np.asarray(cv2.GaussianBlur(inside, (0, 0), 0.02 * len(neck))[0], np.float32)
 
 
 def _under_the_chin(chin: Rows, chin_source: Rows, neck: Rows) -> tuple[Rows, Rows]:
@@ -179,14 +200,14 @@ def _under_the_chin(chin: Rows, chin_source: Rows, neck: Rows) -> tuple[Rows, Ro
     """
     shift = np.abs(chin_source - chin)
     rising = chin_source > chin
-    edge = chin_source + rising * np.minimum(OVERHANG, shift) * np.clip(neck / OVERHANG, 0, 1)
+    edge = chin_source + rising * np.minimum(OVERHANG, shift)
     clear = np.maximum(neck - (edge - chin_source), 0)
     stretch = np.clip((clear - 0.6 * shift) / np.maximum(0.6 * shift, 1e-4), 0, 1)
     end_stretch = np.maximum(edge, chin) + np.minimum(clear, 3 * shift)
     end_still = np.where(rising, edge, chin)
     start_still = np.where(rising, 2 * edge - chin, chin)
     # The mirror image of a bare neck ends above the collar.
-    bare = np.clip(clear / 0.02, 0, 1)
+    bare = np.clip(clear / OVERHANG, 0, 1)
     start_still = (1 - bare) * start_still + bare * np.minimum(
         start_still, np.maximum(edge + 0.8 * clear, chin)
     )
@@ -230,11 +251,12 @@ def _mouth_trust(rows: Rows, knots: _Knots) -> Rows:
 def _uncovered_trust(
     source_raw: NDArray[np.uint8], new_map: RegionMap, warp: FaceWarp
 ) -> NDArray[np.float32]:
-    """[H, W] 0 beside the new face where the warped source shows its own, with hairs, or ends at the crop."""
+    """[H, W] 0 beside the new face where the warped source still shows its own, with the hairs around it."""
     size, side = warp.trust.shape[0], len(new_map)
     was_face = warp(_enlarged(MOVING[merge_raw(source_raw)], size))
     is_face = _enlarged(MOVING[new_map], size)
-    mismatch = ((was_face > 0.5) & (is_face < 0.5)).astype(np.uint8)
+    below = (np.arange(size, dtype=np.float32) + 0.5)[:, None] / size > warp.chin
+    mismatch = (below & (was_face > 0.5) & (is_face < 0.5)).astype(np.uint8)
     pixel = np.ones((round(1.5 * size / side),) * 2, np.uint8)  # thinner is the raster of the two maps
     stale = cv2.morphologyEx(mismatch, cv2.MORPH_OPEN, pixel)
     reach = 2 * round(OVERHANG * size) + 1
