@@ -7,17 +7,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-os.environ.update(
-    RAY_USAGE_STATS_ENABLED="0",
-    RAY_AUTH_MODE="disabled",
-    RAY_ENABLE_UV_RUN_RUNTIME_ENV="0",
-    RAY_SCHEDULER_EVENTS="0",
-    RAY_DATA_DISABLE_PROGRESS_BARS="1",
-    RAY_SERVE_LOG_TO_STDERR="0",
-    RAY_DATA_PARQUET_FOOTER_NUM_ACTORS="1",
-    RAY_TRAIN_HEALTH_CHECK_INTERVAL_S="0.1",
-    RAY_TRAIN_METRICS_ENABLED="0",
-)
+from ray_jobs.local_cluster import QUIET
+
+os.environ.update(QUIET, RAY_SERVE_LOG_TO_STDERR="0", RAY_DATA_PARQUET_FOOTER_NUM_ACTORS="1")
 
 
 @contextmanager
