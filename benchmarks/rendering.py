@@ -33,6 +33,7 @@ from segtalker.compositing.blend import seam
 from segtalker.compositing.paste import compose, crop_size, frame_alpha, paste
 from segtalker.compositing.warp import open_mouth
 from segtalker.faces.align import scale_affine, warp_image
+from segtalker.metrics.image import psnr_between
 from segtalker.models.sgi import SGI
 from segtalker.person import AnalysisConfig
 from segtalker.regions import Region, colourize, merge_raw
@@ -173,8 +174,10 @@ def inside(
 
 def psnr_of(samples: Sequence[tuple[NDArray, Image, NDArray[np.bool_]]]) -> float:
     """Mean over frames of the PSNR of (picture, truth, place), dB."""
-    errors = [np.mean((np.clip(np.rint(a), 0, 255).astype(float) - b)[place] ** 2) for a, b, place in samples]
-    return float(np.mean([10 * np.log10(255**2 / max(error, 1e-6)) for error in errors]))
+    pictures = [np.clip(np.rint(picture), 0, 255).astype(np.uint8) for picture, _, _ in samples]
+    return float(
+        np.mean([psnr_between(a, b, place) for a, (_, b, place) in zip(pictures, samples, strict=True)])
+    )
 
 
 def paint(net: torch.nn.Module, codes: torch.Tensor, region_map: NDArray[np.uint8]) -> Image:

@@ -6,7 +6,7 @@ on average is the offset. Curves of pieces of a clip merge by addition.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -24,6 +24,10 @@ SHIFTS = 15
 _BATCH = 16
 
 
+def _zeros() -> NDArray[np.float64]:
+    return np.zeros(2 * SHIFTS + 1)
+
+
 @dataclass(frozen=True)
 class SyncCurve:
     """How well mouths and speech fit at each shift."""
@@ -31,10 +35,14 @@ class SyncCurve:
     sums: NDArray[np.float64]
     """[31] log-odds, summed over windows; entry k is of the speech k - 15 frames later."""
     windows: int
+    distances: NDArray[np.float64] = field(default_factory=_zeros)
+    """[31] distances of the unit embeddings of mouths and speech, each in 0..2, summed over windows."""
 
     def __add__(self, other: SyncCurve) -> SyncCurve:
         """The curve of both pieces together."""
-        return SyncCurve(self.sums + other.sums, self.windows + other.windows)
+        return SyncCurve(
+            self.sums + other.sums, self.windows + other.windows, self.distances + other.distances
+        )
 
     @property
     def offset(self) -> int:
@@ -46,10 +54,15 @@ class SyncCurve:
         """By how much the best shift is better than the median one, mean log-odds of a window."""
         return float((self.sums.max() - np.median(self.sums)) / max(self.windows, 1))
 
+    @property
+    def distance(self) -> float:
+        """Mean distance at the shift where it is least, in 0..2 (as LSE-D is); NaN of nothing."""
+        return float(self.distances.min() / self.windows) if self.windows else float("nan")
+
 
 def no_curve() -> SyncCurve:
     """The curve of nothing: where sums begin."""
-    return SyncCurve(np.zeros(2 * SHIFTS + 1), 0)
+    return SyncCurve(_zeros(), 0)
 
 
 @torch.inference_mode()
@@ -68,7 +81,7 @@ def sync_curve(net: SyncNet, maps: NDArray[np.uint8], mel: NDArray[np.floating],
     windows = torch.from_numpy(mel_windows(mel, starts))[:, None].to(device)
     heard = F.normalize(torch.cat([net.embed_mel(part) for part in windows.split(4 * _BATCH)]).float())
     chosen = np.unique(np.linspace(first, last - 1, min(most, last - first)).round().astype(int))
-    sums = np.zeros(2 * SHIFTS + 1)
+    sums, distances = _zeros(), _zeros()
     for part in np.array_split(chosen, -(-len(chosen) // _BATCH)):
         frames = part[:, None] + np.arange(length)
         masks = net.pool_masks(torch.from_numpy(one_hot(maps[frames])).to(device))
@@ -76,4 +89,5 @@ def sync_curve(net: SyncNet, maps: NDArray[np.uint8], mel: NDArray[np.floating],
         for k in range(2 * SHIFTS + 1):
             cosines = (seen * heard[part + k - SHIFTS]).sum(dim=1)
             sums[k] += float(net.scale_cosine(cosines).sum())
-    return SyncCurve(sums, len(chosen))
+            distances[k] += float((2 - 2 * cosines).clamp_min(0).sqrt().sum())
+    return SyncCurve(sums, len(chosen), distances)

@@ -19,6 +19,7 @@ from torch import Tensor
 from segtalker.data.dataset import ClipsConfig
 from segtalker.data.dataset_sgi import SGIBatches, SGIDataConfig
 from segtalker.losses.adversarial import d_logistic, g_nonsaturating, r1_penalty
+from segtalker.metrics.image import psnr
 from segtalker.models.discriminator import Discriminator, DiscriminatorConfig
 from segtalker.models.sgi import SGI, SGIConfig
 from segtalker.models.stylegan2 import Noise
@@ -124,7 +125,7 @@ class SGITask:
             for name, place in zip(errors, places, strict=True):
                 for one, inside in zip(error, place, strict=True):
                     if bool(inside.any()):
-                        errors[name].append(psnr(float(one[inside].mean())))
+                        errors[name].append(psnr(float(one[inside].mean()), peak=2.0))
         return {name: float(np.mean(values)) for name, values in errors.items() if values}
 
     @torch.no_grad()
@@ -203,11 +204,6 @@ def to_float(images: Tensor, size: int) -> Tensor:
     if values.shape[-1] != size:
         values = F.interpolate(values, size=(size, size), mode="bicubic", antialias=True).clamp(-1, 1)
     return values
-
-
-def psnr(mean_square: float) -> float:
-    """Decibels of a mean squared error of images in [-1, 1]."""
-    return 10 * float(np.log10(4 / max(mean_square, 1e-10)))
 
 
 def _to_uint8(images: Tensor) -> NDArray[np.uint8]:

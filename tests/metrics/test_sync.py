@@ -64,6 +64,19 @@ def test_curves_of_pieces_add_up():
     assert (no_curve() + one).offset == 3
 
 
+def test_the_distance_is_that_of_unit_vectors_at_the_best_shift():
+    maps, mel = clip(0)
+    assert sync_curve(cast(SyncNet, Listener()), maps, mel).distance == pytest.approx(0, abs=1e-3)
+    turned = sync_curve(cast(SyncNet, Listener()), maps, mel + 5)  # by half a radian
+    assert turned.distance == pytest.approx(2 * np.sin(0.25), rel=1e-4) and turned.offset == 0
+
+
+def test_distances_of_pieces_average_over_their_windows():
+    one = SyncCurve(np.zeros(31), 2, np.full(31, 1.0))
+    both = one + SyncCurve(np.zeros(31), 1, np.full(31, 2.0))
+    assert both.distance == pytest.approx(1.0) and np.isnan(no_curve().distance)
+
+
 def test_a_piece_that_is_too_short_says_nothing():
     maps, mel = clip(0)
     assert sync_curve(cast(SyncNet, Listener()), maps[:34], mel).windows == 0
