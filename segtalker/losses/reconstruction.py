@@ -1,6 +1,7 @@
-"""Reconstruction loss of the talking segmentation: weighted cross entropy (arXiv 2409.03605 eq. (1)-(2)).
+"""Reconstruction losses of the talking segmentation: weighted cross entropy (arXiv 2409.03605 eq. (1)-(2)).
 
 Read as the usual negative log-likelihood: the printed equations lack the sign and swap target and prediction.
+In the ablation of Sec. 4.3 an L1 loss stands in its place.
 """
 
 from __future__ import annotations
@@ -26,6 +27,18 @@ def weighted_cross_entropy(
     """
     weights = None if class_weights is None else class_weights.to(logits.device, torch.float32)
     loss = F.cross_entropy(logits.float(), target.long(), weight=weights, reduction="none")
+    return (loss if pixel_weights is None else loss * pixel_weights).mean()
+
+
+def probability_l1(logits: Tensor, target: Tensor, pixel_weights: Tensor | None = None) -> Tensor:
+    """Mean absolute difference of softmax(logits) [N, C, H, W] and the one-hot of `target`; in 0..2/C.
+
+    What the ablation "without cross entropy" learns from. Over the classes of a pixel the differences add up
+    to 2 (1 - p(target)), so the gradient fades where the prediction is surely wrong. Arguments as in
+    `weighted_cross_entropy`; class weights belong to eq. (2) and have no place here.
+    """
+    right = logits.float().softmax(dim=1).gather(1, target.long()[:, None])[:, 0]
+    loss = 2 * (1 - right) / logits.shape[1]
     return (loss if pixel_weights is None else loss * pixel_weights).mean()
 
 

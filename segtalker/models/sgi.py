@@ -9,6 +9,7 @@ Shape legend: N batch, R regions (12), L code layers, D style dim, S picture siz
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +28,9 @@ class SGIConfig:
     generator: SynthesisConfig = field(default_factory=lambda: SynthesisConfig(mask_until_res=256))
     mlp_hidden: int = 512
     num_regions: int = NUM_REGIONS
+    codes: Literal["regions", "plain"] = "regions"
+    """`plain`: one code for the whole picture, the same in all regions (an ablation). The generator is a
+    plain StyleGAN2 then, and the map reaches the picture in no way."""
 
     @property
     def size(self) -> int:
@@ -75,7 +79,7 @@ class SGI(nn.Module):
         synthesis = cfg.generator
         self.encoder = StyleEncoder(cfg.encoder)
         self.mlps = RegionMLPs(
-            cfg.num_regions,
+            cfg.num_regions if cfg.codes == "regions" else 1,
             cfg.encoder.num_features,
             cfg.mlp_hidden,
             synthesis.num_region_layers,
@@ -100,7 +104,11 @@ class SGI(nn.Module):
         `regions`: one-hot [N, R, s, s] or integer region map [N, s, s]. A region that is absent gets the
         learned prior of its MLP; the layers beyond the region-wise ones get `latent_avg`.
         """
-        offsets = self.mlps(self.encoder(image, self._one_hot(regions))).float()
+        if self.cfg.codes == "plain":
+            onehot = torch.ones_like(image[:, :1])
+        else:
+            onehot = self._one_hot(regions)
+        offsets = self.mlps(self.encoder(image, onehot)).float().expand(-1, self.cfg.num_regions, -1, -1)
         codes = self.latent_avg.expand(*offsets.shape[:2], -1, -1)
         count = offsets.shape[2]
         return torch.cat([codes[:, :, :count] + offsets, codes[:, :, count:]], dim=2)

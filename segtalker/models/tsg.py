@@ -46,7 +46,8 @@ class TSGConfig:
     mel_residuals: tuple[int, ...] = (2, 2, 2, 1)
     speech_dim: int = 256
     """Width of the fused speech embedding."""
-    context: AVHubertConfig = field(default_factory=AVHubertConfig.mini)
+    context: AVHubertConfig | None = field(default_factory=AVHubertConfig.mini)
+    """None: no speech context, the mel window alone (an ablation)."""
     modulate: bool = True
     """Modulate every decoder block by speech and face."""
     decode: Literal["full", "lower_half"] = "lower_half"
@@ -133,14 +134,20 @@ class TSG(nn.Module):
         """Build the network of `cfg`."""
         super().__init__()
         self.cfg = cfg
-        self.context_encoder = AVHubertAudio(cfg.context)
+        self.context_encoder = AVHubertAudio(cfg.context) if cfg.context is not None else None
         self.mel_encoder = MelEncoder(cfg.mel_channels, cfg.mel_residuals, cfg.norm)
-        self.fuse = nn.Linear(cfg.mel_channels[-1] + cfg.context.dim, cfg.speech_dim)
+        context_dim = cfg.context.dim if cfg.context is not None else 0
+        self.fuse = nn.Linear(cfg.mel_channels[-1] + context_dim, cfg.speech_dim)
         self.mask_encoder = MaskEncoder(cfg)
         self.decoder = Decoder(cfg)
 
     def context(self, tokens: Tensor, padding_mask: Tensor | None = None) -> Tensor:
-        """Speech tokens [B, 75, 104], padding [B, 75] (True is padding), to context features [B, 75, C]."""
+        """Speech tokens [B, 75, 104], padding [B, 75] (True is padding), to context features [B, 75, C].
+
+        C is 0 in a network without context.
+        """
+        if self.context_encoder is None:
+            return tokens.new_zeros(*tokens.shape[:2], 0)
         return self.context_encoder(tokens, padding_mask)
 
     def forward(self, pose: Tensor, reference: Tensor, mel: Tensor, context: Tensor) -> Tensor:

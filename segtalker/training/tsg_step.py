@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from segtalker.data.dataset import ClipsConfig, TSGBatches, TSGDataConfig
 from segtalker.data.phones import frame_times
 from segtalker.errors import ConfigError
-from segtalker.losses.reconstruction import area_weights, weighted_cross_entropy
+from segtalker.losses.reconstruction import area_weights, probability_l1, weighted_cross_entropy
 from segtalker.losses.sync import sync_loss
 from segtalker.metrics.opening import closure_ratio, correlation, mouth_area, silence_ratio
 from segtalker.metrics.segmentation import STRAY_SHARE, confusion, lower_half, mean_iou
@@ -38,6 +39,8 @@ from segtalker.weights.checkpoint import fill_weights, load_weights, save_weight
 class TSGLossConfig:
     """Every weight of the loss."""
 
+    reconstruction: Literal["cross_entropy", "l1"] = "cross_entropy"
+    """`l1`: of the probabilities, without class weights (the paper's ablation "without cross entropy")."""
     area_power: float = 0.5
     """Class weights are area^-power; 1 is the paper's inverse area, which fattens thin regions."""
     max_class_weight: float = 4.0
@@ -92,7 +95,9 @@ class TSGTask:
         self._expert: SyncNet | None = None
         if cfg.loss.closure_weight:
             self.notes += note_missing_phones(self._train.reader, self._train.clips, "closure")
-        if cfg.speech is None and cfg.start_from is None:
+        if cfg.model.context is None:
+            self.notes.append("no speech context: the network hears its mel window alone.")
+        elif cfg.speech is None and cfg.start_from is None:
             self.notes.append("context encoder starts at random: no speech encoder is given (key `speech`).")
         if cfg.loss.sync_weight and cfg.syncnet is None:
             self.notes.append("sync loss is off: no SyncNet weights are given (key `syncnet`).")
@@ -109,7 +114,8 @@ class TSGTask:
         if cfg.speech is not None:
             self._take_over(net.tsg, cfg.speech)
         pretrained = cfg.speech is not None or cfg.start_from is not None
-        net.tsg.context_encoder.requires_grad_(cfg.tune_speech or not pretrained)
+        if net.tsg.context_encoder is not None:
+            net.tsg.context_encoder.requires_grad_(cfg.tune_speech or not pretrained)
         state.add("tsg", net, cfg.optimizer, cfg.run.max_steps, wrap=context.wrap)
         if cfg.syncnet is not None and cfg.loss.sync_weight and cfg.data.frames == 5:
             expert = load_weights(cfg.syncnet, "syncnet", context.device)
@@ -179,6 +185,10 @@ class TSGTask:
         """Give `tsg` the trained context encoder in `path`."""
         encoder = load_weights(path, "speech")
         assert isinstance(encoder, SpeechEncoder)
+        if tsg.cfg.context is None or tsg.context_encoder is None:
+            raise ConfigError(
+                f"speech: {path} has no place in a network whose model.context is null. Drop one."
+            )
         wanted = replace(tsg.cfg.context, dropout=encoder.cfg.context.dropout)
         if encoder.cfg.context != wanted:
             raise ConfigError(
@@ -197,8 +207,13 @@ class TSGTask:
         weights = self._pixel_weights(flat, batch["closure"].flatten())
         # A network that copies the upper half has nothing to learn there.
         rows = slice(cfg.model.size // 2 if cfg.model.decode == "lower_half" else 0, None)
-        loss = weighted_cross_entropy(logits[:, :, rows], flat[:, rows], self._weights, weights[:, rows])
-        losses = {"loss": loss, "ce": loss}
+        drawn, wanted, weights = logits[:, :, rows], flat[:, rows], weights[:, rows]
+        if cfg.loss.reconstruction == "l1":
+            loss = probability_l1(drawn, wanted, weights)
+            losses = {"loss": loss, "l1": loss}
+        else:
+            loss = weighted_cross_entropy(drawn, wanted, self._weights, weights)
+            losses = {"loss": loss, "ce": loss}
         if with_sync and self._expert is not None:
             probabilities = logits.float().softmax(dim=1).unflatten(0, target.shape[:2])
             with autocast(target.device, cfg.run.precision):

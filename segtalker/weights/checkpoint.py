@@ -85,9 +85,9 @@ def fill_weights(net: nn.Module, path: Path | str) -> None:
     tensors, header = _read(path, network)
     stored, wanted = (_flat(to_dict(cfg)) for cfg in (_config(header, path), net.cfg))
     for key, value in wanted.items():
-        if stored[key] != value:
+        if stored.get(key) != value:
             raise WeightsError(
-                f"{path}: a '{network}' of another size: its {key} is {stored[key]}, "
+                f"{path}: a '{network}' of another size: its {key} is {stored.get(key)}, "
                 f"this training has {value}. Take over its configuration `model`, or give other weights "
                 "as `start_from`."
             )

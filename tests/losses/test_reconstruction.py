@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from segtalker.losses.reconstruction import area_weights, weighted_cross_entropy
+from segtalker.losses.reconstruction import area_weights, probability_l1, weighted_cross_entropy
 
 
 def example() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -60,3 +60,25 @@ def test_clipped_weights_still_have_mean_one_and_keep_the_ratio_of_the_others() 
     assert math.isclose((weights * areas / areas.sum()).sum().item(), 1.0, rel_tol=1e-5)
     with pytest.raises(ValueError, match="below 1"):
         area_weights(areas, largest=0.5)
+
+
+def test_l1_is_the_mean_difference_of_probabilities_and_one_hot() -> None:
+    logits, target, _ = example()
+    onehot = torch.nn.functional.one_hot(target.long(), 3).permute(0, 3, 1, 2)
+    expected = (logits.softmax(dim=1) - onehot).abs().mean()
+    torch.testing.assert_close(probability_l1(logits, target), expected)
+    lower = torch.zeros(4, 2, 5)
+    lower[:, 1] = 2.0
+    torch.testing.assert_close(
+        probability_l1(logits, target, lower), probability_l1(logits[:, :, 1:], target[:, 1:])
+    )
+
+
+def test_l1_hardly_corrects_what_is_surely_wrong_where_cross_entropy_does() -> None:
+    target = torch.zeros(1, 1, 1, dtype=torch.uint8)
+    gradients = []
+    for loss in (probability_l1, weighted_cross_entropy):
+        logits = torch.tensor([-10.0, 10.0, 0.0]).view(1, 3, 1, 1).requires_grad_()
+        loss(logits, target).backward()
+        gradients.append(float(logits.grad.abs().max()))
+    assert gradients[0] < 1e-6 and gradients[1] > 0.9

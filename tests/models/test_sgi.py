@@ -1,5 +1,7 @@
 """SGI: sizes, codes around the average, and the story encode -> decode."""
 
+import dataclasses
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -95,6 +97,25 @@ def test_a_region_code_changes_its_region_most_and_nothing_far_away(sgi: SGI) ->
     change = (sgi.decode(codes, face_map()) - before).abs().mean(dim=1)[0]
     assert change[:6, :6].mean() > 0.01
     assert change[20:, 20:].max() == 0
+
+
+@torch.no_grad()
+def test_plain_codes_are_one_code_of_the_whole_picture_and_the_map_has_no_say() -> None:
+    torch.manual_seed(0)
+    net = SGI(dataclasses.replace(SMALL, codes="plain")).eval()
+    net.latent_avg.normal_()
+    image = torch.randn(2, 3, 32, 32)
+    codes = net.encode(image, face_map(2))
+    assert codes.shape == (2, 12, 8, 8) and torch.equal(codes, codes[:, :1].expand_as(codes))
+    assert not torch.allclose(codes[0], codes[1])
+    elsewhere = torch.randint(0, 12, (2, 32, 32))
+    assert torch.equal(codes, net.encode(image, elsewhere))
+    picture = net.decode(codes, face_map(2))
+    torch.testing.assert_close(net.decode(codes, elsewhere), picture, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        net.decode(codes, torch.zeros(2, 32, 32).long()), picture, rtol=1e-4, atol=1e-4
+    )
+    assert count(net.mlps) * 12 == count(SGI(SMALL).mlps)
 
 
 def test_every_trainable_parameter_gets_a_gradient(sgi: SGI) -> None:

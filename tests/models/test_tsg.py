@@ -198,3 +198,15 @@ def test_cuda_draws_what_the_cpu_draws(cfg: TSGConfig, monkeypatch: pytest.Monke
             network(*[value.cuda() for value in values]).cpu(), expected, rtol=1e-3, atol=1e-3
         )
         torch.testing.assert_close(network.context(tokens.cuda()).cpu(), context, rtol=1e-3, atol=1e-3)
+
+
+def test_without_context_the_mel_window_alone_speaks() -> None:
+    cfg = small(context=None)
+    network = live(cfg)
+    pose, reference, mel, _ = inputs(small())
+    context = network.context(torch.randn(2, 75, 104), torch.zeros(2, 75, dtype=torch.bool))
+    assert context.shape == (2, 75, 0) and network.context_encoder is None
+    assert num_parameters(network.fuse) == (cfg.mel_channels[-1] + 1) * cfg.speech_dim
+    logits = network(pose, reference, mel, context[:, 10])
+    assert logits.shape == (2, 12, cfg.size, cfg.size)
+    assert not torch.allclose(logits, network(pose, reference, mel + 1, context[:, 10]))

@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from segtalker.data.shards import ShardReader
-from segtalker.errors import WeightsError
+from segtalker.errors import ConfigError, WeightsError
 from segtalker.metrics.opening import correlation, mouth_area
 from segtalker.regions import Region
 from segtalker.training.loop import LocalContext
 from segtalker.training.run import make_task, train
 from segtalker.training.talk import choose_reference, talk
+from segtalker.weights.checkpoint import load_weights
 from tests.training.recipes import CONFIGS, run_steps, smoke_config
 from tests.training.tiny import make_tiny_corpus
 
@@ -44,6 +45,56 @@ def test_the_sync_loss_starts_at_its_step_and_reaches_the_generator(tiny_corpus,
     losses["sync"].backward()
     touched = [p for p in state.nets["tsg"].parameters() if p.grad is not None and p.grad.abs().sum() > 0]
     assert len(touched) > 20 and all(p.grad is None for p in task._expert.parameters())
+
+
+def test_l1_takes_the_place_of_cross_entropy_and_leaves_the_sync_loss(tiny_corpus, syncnet, tmp_path):
+    overrides = [f"syncnet={syncnet}", "sync_from=1", "loss.sync_weight=0.5", "loss.reconstruction=l1"]
+    _, metrics = run_steps("tsg", smoke_config("tsg", tiny_corpus, *overrides), 2, tmp_path)
+    assert all("l1" in row and "ce" not in row for row in metrics)
+    assert metrics[0]["loss"] == metrics[0]["l1"] < 2
+    assert metrics[1]["loss"] == pytest.approx(metrics[1]["l1"] + 0.5 * metrics[1]["sync"], rel=1e-5)
+
+
+def test_a_network_without_context_trains_draws_and_comes_back(tiny_corpus, tmp_path):
+    cfg = smoke_config("tsg", tiny_corpus, "model.context=null")
+    state, metrics = run_steps("tsg", cfg, 12, tmp_path)
+    assert metrics[-1]["loss"] < metrics[0]["loss"]
+    task = make_task("tsg", cfg)
+    assert any("mel window alone" in note for note in task.notes)
+    saved = load_weights(task.save(state, tmp_path, {}), "tsg")
+    reader, device = ShardReader(tiny_corpus), torch.device("cpu")
+    maps = reader.read(0, "maps")
+    drawn = talk(saved, reader, 0, range(10), maps[0], device)
+    mel, tokens = reader.read(0, "mel"), reader.read(0, "tokens")
+    assert np.array_equal(drawn, talk(saved, reader, 0, range(10), maps[0], device, (mel, tokens + 1)))
+
+
+def test_a_network_without_context_cannot_take_a_speech_encoder_over(tiny_corpus, tmp_path):
+    speech = train(
+        "speech",
+        CONFIGS / "smoke" / "speech.yaml",
+        [f"clips.folder={tiny_corpus}", "run.max_steps=1"],
+        tmp_path / "speech",
+        quiet=True,
+    )
+    cfg = smoke_config("tsg", tiny_corpus, "model.context=null", f"speech={speech}")
+    with pytest.raises(ConfigError, match=r"model\.context is null"):
+        make_task("tsg", cfg).build(LocalContext(tmp_path, "cpu"))
+
+
+def test_weights_with_context_do_not_start_a_network_without_it_nor_the_other_way(tiny_corpus, tmp_path):
+    context = {"with": "{dim: 16, ffn_dim: 32, layers: 1, heads: 2, pos_kernel: 8}", "without": "null"}
+    weights = {}
+    for name, value in context.items():
+        cfg = smoke_config("tsg", tiny_corpus, f"model.context={value}")
+        state, _ = run_steps("tsg", cfg, 1, tmp_path)
+        weights[name] = make_task("tsg", cfg).save(state, tmp_path / name, {})
+    for start, other in (("with", "without"), ("without", "with")):
+        overrides = [f"model.context={context[other]}", f"start_from={weights[start]}"]
+        with pytest.raises(WeightsError, match="context"):
+            make_task("tsg", smoke_config("tsg", tiny_corpus, *overrides)).build(
+                LocalContext(tmp_path, "cpu")
+            )
 
 
 def test_what_is_missing_is_said(tiny_corpus, tmp_path):
