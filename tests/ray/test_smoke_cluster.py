@@ -192,7 +192,7 @@ def test_tsg_learns_on_two_nodes_and_keeps_its_run_in_a_bucket(nodes, corpus, s3
 
 
 def test_sgi_learns_on_two_nodes(nodes, corpus, tmp_path):
-    train_on_both(nodes, train_line("sgi", corpus, tmp_path, 60))
+    train_on_both(nodes, train_line("sgi", corpus, tmp_path, 120))
     figures = held_out(only_run(tmp_path), "val_psnr_mouth")
     assert figures[-1] > figures[0] + 0.5
 
@@ -200,7 +200,10 @@ def test_sgi_learns_on_two_nodes(nodes, corpus, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["ray_jobs.train", "syncnet", "--storage", "runs"], "--storage runs: lies in the job's working dir"),
+        (
+            ["ray_jobs.train", "syncnet", "configs/smoke/syncnet.yaml", "--storage", "runs"],
+            "--storage runs: lies in the job's working dir",
+        ),
         (
             ["ray_jobs.prepare", "folder", "VIDEOS", "--out", "OUT", "--set", "syncnet=/no.safetensors"],
             "/no.saf",
