@@ -136,7 +136,7 @@ class SGITask:
         size = target.shape[-1]
         source = to_float(batch["source_image"], size)
         maps = torch.from_numpy(colourize(batch["target_map"].cpu().numpy()))
-        columns = [_to_uint8(source), _to_uint8(to_float(maps, size)), _to_uint8(pred), _to_uint8(target)]
+        columns = [to_uint8(source), to_uint8(to_float(maps, size)), to_uint8(pred), to_uint8(target)]
         return np.concatenate([np.concatenate(list(column)) for column in columns], axis=1)
 
     def alert(self, step: int, metrics: Mapping[str, float]) -> str | None:
@@ -206,6 +206,7 @@ def to_float(images: Tensor, size: int) -> Tensor:
     return values
 
 
-def _to_uint8(images: Tensor) -> NDArray[np.uint8]:
+def to_uint8(images: Tensor) -> NDArray[np.uint8]:
+    """[N, 3, S, S] in [-1, 1] (or beyond) to RGB uint8 [N, S, S, 3]."""
     values = (images.float().clamp(-1, 1) + 1) * 127.5
     return values.round().byte().permute(0, 2, 3, 1).cpu().numpy()
