@@ -17,6 +17,7 @@ from segtalker.data.outcome import Outcome, outcome_from_values
 from segtalker.data.prepare_run import OUTCOMES_NAME, prepare_rows
 from segtalker.storage import put_folder, read_bytes
 from tests.data.clips import CONFIG, blob_tools, blob_video, row_of
+from tests.dubbing import talking_frame
 
 AREAS = (60, 10, 0, 0, 0, 0, 30, 0, 0, 0, 0, 0)
 
@@ -31,7 +32,10 @@ def done(clip: str, identity: str, split: str = "train", frames: int = 1500, **c
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("card")
-    videos = [blob_video(folder / f"{name}.mp4", 30) for name in ("ann", "bob")]
+    videos = [
+        blob_video(folder / "ann.mp4", 30),
+        blob_video(folder / "bob.mp4", 30, lambda i: talking_frame(i + 5)),
+    ]
     (folder / "cut.mp4").write_bytes(videos[0].read_bytes()[:300])
     rows = [row_of(v, identity=v.stem, split=s) for v, s in zip(videos, ("train", "val"), strict=True)]
     with pytest.MonkeyPatch.context() as patch:
