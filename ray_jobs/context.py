@@ -36,7 +36,7 @@ def train_worker(job: dict[str, Any]) -> None:
     """Train `job["network"]` with the configuration `job["cfg"]` into the folder of URI `job["run"]`."""
     cfg = job["cfg"]
     with tempfile.TemporaryDirectory(prefix="segtalker-") as scratch:
-        context = RayContext(job["run"], Path(scratch))
+        context = RayContext(job["run"], Path(scratch), validates=not job["validate_apart"])
         if cfg.run.threads:
             torch.set_num_threads(cfg.run.threads)
         task = make_task(job["network"], cfg)
@@ -49,8 +49,9 @@ def train_worker(job: dict[str, Any]) -> None:
 class RayContext:
     """One worker among `world_size`; see `segtalker.training.loop.TrainContext`."""
 
-    def __init__(self, run: str, scratch: Path) -> None:
+    def __init__(self, run: str, scratch: Path, validates: bool = True) -> None:
         """Work for the run at URI `run`, with an empty folder `scratch` on this node's disk."""
+        self.validates = validates
         place = ray.train.get_context()
         self.rank, self.world_size = place.get_world_rank(), place.get_world_size()
         self.device: torch.device = ray.train.torch.get_device()
@@ -99,7 +100,7 @@ class RayContext:
         torch.distributed.all_reduce(values)
         return dict(zip(names, (values / self.world_size).tolist(), strict=True))
 
-    def report(self, metrics: Mapping[str, float], checkpoint: Path | None) -> None:
+    def report(self, metrics: Mapping[str, float], checkpoint: Path | None, validate: bool = False) -> None:
         """Hand a checkpoint to the upload in the background; training goes on meanwhile."""
         name, staged = f"{_STEP}{int(metrics['step']):08d}", None
         if checkpoint is not None:
@@ -114,6 +115,7 @@ class RayContext:
             checkpoint_upload_mode=CheckpointUploadMode.ASYNC,
             delete_local_checkpoint_after_upload=True,
             checkpoint_upload_fn=self._upload,
+            validation=validate and staged is not None,
         )
 
     def should_stop(self) -> bool:

@@ -20,11 +20,20 @@ from typing import Any
 import fsspec.core
 import pyarrow.fs
 import ray
-from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+from ray.train import (
+    CheckpointConfig,
+    FailureConfig,
+    RunConfig,
+    ScalingConfig,
+    TrainingFailedError,
+    ValidationConfig,
+    ValidationTaskConfig,
+)
 from ray.train.torch import TorchTrainer
 
 from ray_jobs.context import OUTCOME, train_worker
 from ray_jobs.paths import kept
+from ray_jobs.validation import validate_checkpoint
 from segtalker.cli_arguments import add_overrides
 from segtalker.config import config_hash, to_yaml
 from segtalker.errors import ConfigError, SegTalkerError
@@ -44,6 +53,7 @@ class Scale:
     cpus_per_worker: float = 1
     max_failures: int = 3
     wait_for_nodes: bool = False
+    validate_apart: bool = False
 
     def __post_init__(self) -> None:
         if self.workers < 1 or min(self.gpus_per_worker, self.cpus_per_worker) < 0 or not self.worker:
@@ -74,7 +84,7 @@ def train(
         if not scale.wait_for_nodes:
             check_room(scale, [node["Resources"] for node in ray.nodes() if node["Alive"]])
         write_bytes(join(run, "config.yaml"), to_yaml(cfg).encode())
-        job = {"network": network, "cfg": cfg, "run": run}
+        job = {"network": network, "cfg": cfg, "run": run, "validate_apart": scale.validate_apart}
         _fit(job, scale, _run_config(root, name, cfg.run.keep, scale))
     outcome = json.loads(read_bytes(join(run, OUTCOME)))
     return {**outcome, "run": run, "weights": join(run, outcome["weights"])}
@@ -107,12 +117,13 @@ def check_room(scale: Scale, nodes: Sequence[dict[str, float]]) -> None:
     room = sum(
         min(int(node.get(name, 0) / amount + 1e-6) for name, amount in scale.worker.items()) for node in nodes
     )
-    if room < scale.workers:
+    if room < scale.workers + scale.validate_apart:
         size = " and ".join(f"{amount:g} {name}" for name, amount in scale.worker.items())
         total = ", ".join(f"{sum(node.get(name, 0) for node in nodes):g} {name}" for name in ("CPU", "GPU"))
         raise ConfigError(
-            f"no room for {scale.workers} workers of {size} each: {len(nodes)} nodes with {total} hold "
-            f"{room}. Ask for fewer or smaller workers, add nodes, or wait for nodes with --wait-for-nodes."
+            f"no room for {scale.workers} workers{' and a validation' * scale.validate_apart} of {size} "
+            f"each: {len(nodes)} nodes with {total} hold {room}. "
+            "Ask for fewer or smaller workers, add nodes, or wait for nodes with --wait-for-nodes."
         )
 
 
@@ -140,7 +151,18 @@ def _fit(job: dict[str, Any], scale: Scale, run_config: RunConfig) -> None:
         use_gpu=scale.gpus_per_worker > 0,
         resources_per_worker=scale.worker,
     )
-    trainer = TorchTrainer(train_worker, train_loop_config=job, scaling_config=scaling, run_config=run_config)
+    validation = ValidationConfig(
+        fn=validate_checkpoint,  # type: ignore[arg-type]  # its arguments have names
+        task_config=ValidationTaskConfig(fn_kwargs={"network": job["network"], "run": job["run"]}),
+        ray_remote_kwargs={"num_cpus": scale.cpus_per_worker, "num_gpus": scale.gpus_per_worker},
+    )
+    trainer = TorchTrainer(
+        train_worker,
+        train_loop_config=job,
+        scaling_config=scaling,
+        run_config=run_config,
+        validation_config=validation if scale.validate_apart else None,  # type: ignore[call-arg]
+    )
     try:
         trainer.fit()
     except TrainingFailedError as error:
@@ -196,6 +218,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="restarts after a lost worker or node (default: 3; -1: no end)",
     )
     parser.add_argument(
+        "--validate-apart",
+        action="store_true",
+        help="held-out figures by one more task of a worker's size, into RUN/validation; the workers go on",
+    )
+    parser.add_argument(
         "--wait-for-nodes", action="store_true", help="wait for a cluster that grows, instead of refusing"
     )
     return parser
@@ -211,6 +238,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             cpus_per_worker=options.cpus_per_worker,
             max_failures=options.max_failures,
             wait_for_nodes=options.wait_for_nodes,
+            validate_apart=options.validate_apart,
         )
         outcome = train(options.network, options.config, options.overrides, options.storage, scale)
     except SegTalkerError as error:

@@ -60,6 +60,8 @@ class TrainContext(Protocol):
     device: torch.device
     folder: Path
     """Of this run's checkpoints; on a cluster, local to the worker."""
+    validates: bool
+    """Whether the ranks validate between their steps; else someone does with checkpoints they report."""
 
     def wrap(self, net: nn.Module) -> nn.Module:
         """Make a network data-parallel."""
@@ -70,8 +72,8 @@ class TrainContext(Protocol):
     def average(self, metrics: Metrics) -> Metrics:
         """Means of figures over all ranks, which ask for them equally often."""
 
-    def report(self, metrics: Mapping[str, float], checkpoint: Path | None) -> None:
-        """Say how it goes; `checkpoint` has just been written."""
+    def report(self, metrics: Mapping[str, float], checkpoint: Path | None, validate: bool = False) -> None:
+        """Say how it goes; `checkpoint` has just been written, and is to be validated by someone else."""
 
     def should_stop(self) -> bool:
         """True when someone asked the run to end."""
@@ -116,6 +118,7 @@ class LocalContext:
     """One process on one device."""
 
     rank, world_size = 0, 1
+    validates = True
 
     def __init__(self, folder: Path, device: str = "auto") -> None:
         self.folder = folder
@@ -134,7 +137,7 @@ class LocalContext:
         """The figures themselves."""
         return metrics
 
-    def report(self, metrics: Mapping[str, float], checkpoint: Path | None) -> None:
+    def report(self, metrics: Mapping[str, float], checkpoint: Path | None, validate: bool = False) -> None:
         """Nobody else listens."""
 
     def should_stop(self) -> bool:

@@ -137,7 +137,10 @@ class _Keeper:
             metrics = self._context.average(metrics)
             self._report(step, metrics)
         if cfg.validate_every and step % cfg.validate_every == 0 and not last:
-            self._validate(state)
+            if self._context.validates:
+                self._validate(state)
+            else:
+                self._save(state, metrics, validate=True)
         if cfg.picture_every and step % cfg.picture_every == 0 and not last and self._context.rank == 0:
             self._log.picture(step, self._task.picture(state))
         if step % cfg.save_every == 0 or last:
@@ -169,13 +172,13 @@ class _Keeper:
         self._log.say(f"step {state.step}: {shown} ({time.perf_counter() - started:.1f} s)")
         return figures
 
-    def _save(self, state: TrainState, metrics: Mapping[str, float]) -> None:
+    def _save(self, state: TrainState, metrics: Mapping[str, float], validate: bool = False) -> None:
         if self._saved == state.step:
             return
         path = None
         if self._context.rank == 0:
             path = save_state(self._context.folder, state, self._cfg.keep)
-        self._context.report({"step": float(state.step), **metrics}, path)
+        self._context.report({"step": float(state.step), **metrics}, path, validate)
         self._saved = state.step
 
     def _check_finite(self, step: int, metrics: Metrics) -> None:

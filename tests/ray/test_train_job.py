@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,21 @@ def test_a_run_goes_on_from_its_committed_checkpoint_when_a_worker_is_killed(
     assert figures(Path(outcome["run"])) == figures(trained)
     again, straight = load_file(outcome["weights"]), load_file(trained / "syncnet.safetensors")
     assert all(torch.equal(again[name], straight[name]) for name in straight)
+
+
+def test_a_task_beside_the_workers_finds_the_held_out_figures_that_they_would(trained, overrides, tmp_path):
+    from ray_jobs.train import Scale, train
+
+    scale = Scale(cpus_per_worker=0.5, validate_apart=True)
+    run = Path(train("syncnet", SYNCNET, overrides, str(tmp_path), scale)["run"])
+    held_out = [row for row in figures(trained) if row["step"] == 3 and "val_accuracy" in row]
+    assert len(held_out) == 1
+    found = json.loads((run / "validation" / "step_00000003.json").read_text())
+    assert found == pytest.approx(held_out[0], rel=1e-4)
+    assert [
+        row for row in figures(run) if "val_accuracy" in row and row["step"] == 3
+    ] == []  # nobody else did
+    assert json.loads((run / "outcome.json").read_text())["figures"].keys() == found.keys() - {"step"}
 
 
 def killed_once(marker, log):
