@@ -202,8 +202,7 @@ def compare(figures: Mapping[str, Mapping[str, float | None]]) -> list[dict[str,
 def say(order: list[dict[str, Any]]) -> None:
     """The comparisons as a table, and in a sentence what did not come out."""
     log("")
-    names = {True: "full is better", False: "FULL IS NOT BETTER"}
-    table([{**row, "kept": names[row["kept"]]} for row in order])
+    table([{**row, "kept": "full is better" if row["kept"] else "FULL IS NOT BETTER"} for row in order])
     for whose, variants in (("the paper's", PAPER), ("our", OURS)):
         lost = [
             f"{row['variant']} ({row['figure']})"
