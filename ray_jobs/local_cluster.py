@@ -77,7 +77,7 @@ class LocalCluster:
 
 @contextmanager
 def local_cluster(nodes: int = 2, cpus: float = 2) -> Iterator[LocalCluster]:
-    """A cluster of `nodes` nodes with `cpus` logical CPUs each, gone at the end of the block."""
+    """A cluster of `nodes` nodes with `cpus` CPUs each, gone after the block; an error keeps its logs."""
     os.environ.update(QUIET)
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # jobs say `python`
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # sockets need a short path
@@ -86,9 +86,12 @@ def local_cluster(nodes: int = 2, cpus: float = 2) -> Iterator[LocalCluster]:
         for _ in range(nodes - 1):
             cluster.add_node()
         yield cluster
-    finally:
+    except BaseException:
         cluster.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        print(f"Ray's logs are kept: {folder}", file=sys.stderr)
+        raise
+    cluster.stop()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def main() -> None:
