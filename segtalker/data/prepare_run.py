@@ -40,7 +40,7 @@ _UNKNOWN_LENGTH = 10**9  # seconds; clips without an end may be long, so they co
 _SHOWN = 5
 
 Runner = Callable[[Sequence[ClipRow], PrepareConfig, Uri, int], Iterator[Outcome]]
-"""Works off rows with so many workers; outcomes come in any order, one a row."""
+"""Works off rows with so many workers; outcomes come in any order, one a row. The call itself may refuse."""
 
 _worker: tuple[PrepareConfig, Tools, Uri]
 
@@ -78,14 +78,15 @@ def prepare_rows(
     One run at a time works on a folder. Samples of the same clips that were made of other content or other
     rows are removed; those of other clips stay.
     """
+    ordered = sorted(rows, key=lambda row: (-_seconds(row), row.clip))  # no long clip is left for the end
+    work = runner(ordered, cfg, out, workers)  # what it refuses, it refuses before anything is written
     claim(out, cfg)
     clear_scratch(out)
     write_manifest(rows, join(out, MANIFEST_NAME))
-    ordered = sorted(rows, key=lambda row: (-_seconds(row), row.clip))  # no long clip is left for the end
     outcomes: list[Outcome] = []
     tell(Progress("preparing", 0, len(rows), "clip"))
     try:
-        for outcome in runner(ordered, cfg, out, workers):
+        for outcome in work:
             outcomes.append(outcome)
             tell(Progress("preparing", len(outcomes), len(rows), "clip"))
     finally:

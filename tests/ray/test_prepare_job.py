@@ -78,6 +78,7 @@ def test_a_manifest_may_name_videos_from_where_the_command_is_given(cluster, vid
 def test_more_workers_than_the_cluster_holds_are_refused(cluster, videos, tmp_path):
     with pytest.raises(SegTalkerError, match="--workers 99: this cluster has 8 CPUs"):
         prepare_rows([row_of(videos[0])], CONFIG, tmp_path, 99, runner=_run(None))
+    assert not list(tmp_path.iterdir())
 
 
 def test_workers_are_told_where_files_are_wherever_they_stand(tmp_path, monkeypatch):
