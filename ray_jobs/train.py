@@ -13,7 +13,6 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from ray.train.torch import TorchTrainer
 
 from ray_jobs.context import OUTCOME, train_worker
 from ray_jobs.paths import kept
+from ray_jobs.scale import Scale, check_room
 from ray_jobs.validation import validate_checkpoint
 from segtalker.cli_arguments import add_overrides
 from segtalker.config import config_hash, to_yaml
@@ -42,28 +42,6 @@ from segtalker.training.loop import split_batch
 from segtalker.training.run import TASKS, load_train_config, make_task
 
 _STARTS_WITHOUT_ROOM = 10  # of a minute each, when nodes go away during the run
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scale:
-    """How many workers of what size."""
-
-    workers: int = 1
-    gpus_per_worker: float = 0
-    cpus_per_worker: float = 1
-    max_failures: int = 3
-    wait_for_nodes: bool = False
-    validate_apart: bool = False
-
-    def __post_init__(self) -> None:
-        if self.workers < 1 or min(self.gpus_per_worker, self.cpus_per_worker) < 0 or not self.worker:
-            raise ConfigError("--workers must be >= 1, and each needs a CPU or GPU or a share of one.")
-
-    @property
-    def worker(self) -> dict[str, float]:
-        """Resources of one worker."""
-        needs = {"CPU": self.cpus_per_worker, "GPU": self.gpus_per_worker}
-        return {name: amount for name, amount in needs.items() if amount > 0}
 
 
 def train(
@@ -98,33 +76,20 @@ def storage_root(storage: str) -> str:
 
 
 def check_config(network: str, cfg: Any, scale: Scale) -> None:
-    """Refuse what would fail on every worker, by making the first share of a batch here."""
+    """Refuse what would fail on every worker, by making the first share of a batch here, of each size."""
     device = "cuda" if scale.gpus_per_worker else "cpu"
     if cfg.run.device not in ("auto", device):
         raise ConfigError(
             f"run.device is {cfg.run.device}, but workers with --gpus-per-worker {scale.gpus_per_worker:g} "
             f"run on {device}. Leave run.device at auto."
         )
-    share = make_task(network, cfg).batches().batch(0, 0, scale.workers)
-    try:
-        split_batch(share, getattr(cfg, "accumulate", 1))
-    except ValueError as error:
-        raise ConfigError(f"accumulate: the share of each of {scale.workers} workers: {error}") from error
-
-
-def check_room(scale: Scale, nodes: Sequence[dict[str, float]]) -> None:
-    """Refuse workers that the nodes cannot hold all at once: Ray would wait for ever."""
-    room = sum(
-        min(int(node.get(name, 0) / amount + 1e-6) for name, amount in scale.worker.items()) for node in nodes
-    )
-    if room < scale.workers + scale.validate_apart:
-        size = " and ".join(f"{amount:g} {name}" for name, amount in scale.worker.items())
-        total = ", ".join(f"{sum(node.get(name, 0) for node in nodes):g} {name}" for name in ("CPU", "GPU"))
-        raise ConfigError(
-            f"no room for {scale.workers} workers{' and a validation' * scale.validate_apart} of {size} "
-            f"each: {len(nodes)} nodes with {total} hold {room}. "
-            "Ask for fewer or smaller workers, add nodes, or wait for nodes with --wait-for-nodes."
-        )
+    batches = make_task(network, cfg).batches()
+    for workers in scale.counts:
+        share = batches.batch(0, 0, workers)
+        try:
+            split_batch(share, getattr(cfg, "accumulate", 1))
+        except ValueError as error:
+            raise ConfigError(f"accumulate: the share of each of {workers} workers: {error}") from error
 
 
 def _run_config(root: str, name: str, keep: int, scale: Scale) -> RunConfig:
@@ -146,8 +111,9 @@ def _run_config(root: str, name: str, keep: int, scale: Scale) -> RunConfig:
 
 def _fit(job: dict[str, Any], scale: Scale, run_config: RunConfig) -> None:
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # else relative paths of a configuration break
+    workers: Any = (scale.workers, scale.max_workers) if scale.max_workers else scale.workers
     scaling = ScalingConfig(
-        num_workers=scale.workers,
+        num_workers=workers,
         use_gpu=scale.gpus_per_worker > 0,
         resources_per_worker=scale.worker,
     )
@@ -207,6 +173,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
     parser.add_argument(
+        "--max-workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="up to so many while there is room, also when nodes come and go (default: always --workers)",
+    )
+    parser.add_argument(
         "--gpus-per-worker", type=float, default=0.0, metavar="G", help="default: 0, on the CPU"
     )
     parser.add_argument("--cpus-per-worker", type=float, default=1.0, metavar="C", help="default: 1")
@@ -234,6 +207,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         scale = Scale(
             workers=options.workers,
+            max_workers=options.max_workers,
             gpus_per_worker=options.gpus_per_worker,
             cpus_per_worker=options.cpus_per_worker,
             max_failures=options.max_failures,

@@ -148,35 +148,6 @@ def test_syncnet_learns_on_two_nodes(syncnet):
     assert losses[-1] < losses[0] - 0.02
 
 
-def test_a_killed_training_ends_like_the_one_that_was_left_alone(nodes, corpus, syncnet, tmp_path):
-    line = train_line("syncnet", corpus, tmp_path, 200)
-    committed: list[int] = []
-    with submitted(nodes, *line) as job:
-        for victim in VICTIMS:
-            until(
-                lambda: (
-                    len(starts(tmp_path)) == len(committed) + 1
-                    and committed_step(tmp_path) > max([0, *committed])
-                ),
-                f"checkpoint before the {victim} is killed",
-                job,
-            )
-            committed.append(committed_step(tmp_path))
-            strike(nodes, victim, TRAINER)
-        assert job.wait(60) == 1
-    last = committed_step(tmp_path)
-    code, printed = run_job(nodes, *line)
-    assert code == 0, printed
-    begun = starts(tmp_path)
-    assert begun[0] == 0 and begun[-1] == last
-    # Those that were reported before a worker died may still be committed after it.
-    assert all(step <= start < 200 for step, start in zip(committed, begun[1:], strict=True))
-    run = only_run(tmp_path)
-    assert [row["step"] for row in read_metrics(run)] == [row["step"] for row in read_metrics(syncnet)]
-    again, alone = (load_file(folder / "syncnet.safetensors") for folder in (run, syncnet))
-    assert max(float((again[name] - alone[name]).abs().max()) for name in alone) < 1e-5
-
-
 def test_tsg_learns_on_two_nodes_and_keeps_its_run_in_a_bucket(nodes, corpus, s3_server, tmp_path):
     storage = f"s3://{s3_server.bucket}/runs"
     train_on_both(nodes, train_line("tsg", corpus, storage, 120))
@@ -217,3 +188,32 @@ def test_a_job_that_fails_says_why_in_one_line(words, message, nodes, videos, tm
     said = [line for line in printed.splitlines() if line.startswith(f"{words[0]}: ")]
     assert said and message in said[0], printed
     assert "Traceback" not in printed
+
+
+def test_a_killed_training_ends_like_the_one_that_was_left_alone(nodes, corpus, syncnet, tmp_path):
+    line = train_line("syncnet", corpus, tmp_path, 200)
+    committed: list[int] = []
+    with submitted(nodes, *line) as job:
+        for victim in VICTIMS:
+            until(
+                lambda: (
+                    len(starts(tmp_path)) == len(committed) + 1
+                    and committed_step(tmp_path) > max([0, *committed])
+                ),
+                f"checkpoint before the {victim} is killed",
+                job,
+            )
+            committed.append(committed_step(tmp_path))
+            strike(nodes, victim, TRAINER)
+        assert job.wait(60) == 1
+    last = committed_step(tmp_path)
+    code, printed = run_job(nodes, *line)
+    assert code == 0, printed
+    begun = starts(tmp_path)
+    assert begun[0] == 0 and begun[-1] == last
+    # Those that were reported before a worker died may still be committed after it.
+    assert all(step <= start < 200 for step, start in zip(committed, begun[1:], strict=True))
+    run = only_run(tmp_path)
+    assert [row["step"] for row in read_metrics(run)] == [row["step"] for row in read_metrics(syncnet)]
+    again, alone = (load_file(folder / "syncnet.safetensors") for folder in (run, syncnet))
+    assert max(float((again[name] - alone[name]).abs().max()) for name in alone) < 1e-5
