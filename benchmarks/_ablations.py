@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from benchmarks._report import log
+from benchmarks._report import log, table
 from segtalker.config import config_hash, load_config
 from segtalker.errors import ConfigError
 from segtalker.synthetic.corpus import make_corpus
@@ -19,6 +20,10 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 TABLE = CONFIGS / "ablations" / "table.yaml"
 SEED = 77
 """Of the benchmark's own people, of whom those that are scored stand in a split of their own."""
+PAPER = ("without_prior_learning", "without_cross_entropy", "without_syncnet")
+OURS = ("without_context", "plain_codes")
+MAP_SYNC = "map_sync_confidence"
+JUDGED = (MAP_SYNC, "sync_confidence", "psnr", "ssim")
 PRESETS: tuple[Preset, Preset] = ("speech", "faces")
 _ALL_FRAMES = 1_000_000
 _TALKS = ("syncnet", "tsg")
@@ -86,21 +91,21 @@ class Training:
 
 def load_table(path: Path = TABLE) -> AblationTable:
     """The table; `ConfigError` where a variant changes a network that a size does not have."""
-    table = load_config(AblationTable, path)
-    for name, size in table.sizes.items():
-        for variant, changes in table.variants.items():
+    ablations = load_config(AblationTable, path)
+    for name, size in ablations.sizes.items():
+        for variant, changes in ablations.variants.items():
             if strange := set(changes) - set(size.networks):
                 raise ConfigError(f"{path}: {variant} changes {min(strange)}, which size {name} lacks.")
-    return table
+    return ablations
 
 
 def plan(
-    table: AblationTable, size: str, corpora: Corpora, out: Path, overrides: Sequence[str] = ()
+    ablations: AblationTable, size: str, corpora: Corpora, out: Path, overrides: Sequence[str] = ()
 ) -> dict[str, dict[str, Training]]:
     """Variant -> network -> its training; alike ones are equal. SyncNet comes before TSG, which needs it."""
-    chosen = table.sizes[size]
+    chosen = ablations.sizes[size]
     plans: dict[str, dict[str, Training]] = {}
-    for variant, changes in table.variants.items():
+    for variant, changes in ablations.variants.items():
         nets = plans[variant] = {}
         for network, base in sorted(chosen.networks.items(), key=lambda item: item[0] != "syncnet"):
             folder = corpora.speech if network in _TALKS else corpora.faces
@@ -157,6 +162,42 @@ def make_missing(corpora: Mapping[Path, SynthConfig]) -> None:
     for folder, cfg in corpora.items():
         log(f"corpus {folder} (made where it is missing)")
         make_corpus(cfg, folder, lambda done, total: log(f"  {done} of {total} clips"))
+
+
+def compare(figures: Mapping[str, Mapping[str, float | None]]) -> list[dict[str, Any]]:
+    """Is full better than each variant? What was not measured is not better."""
+    rows, changes = [], load_table().variants
+    for variant in (*PAPER, *OURS):
+        for figure in JUDGED:
+            if figure == MAP_SYNC and "tsg" not in changes[variant]:
+                continue  # the same maps
+            full, other = figures["full"][figure], figures[variant][figure]
+            kept = full is not None and (other is None or full > other)
+            rows.append({"variant": variant, "figure": figure, "full": full, "other": other, "kept": kept})
+    return rows
+
+
+def say(order: list[dict[str, Any]]) -> None:
+    """The comparisons as a table, and in a sentence what did not come out."""
+    log("")
+    table([{**row, "kept": "full is better" if row["kept"] else "FULL IS NOT BETTER"} for row in order])
+    for whose, variants in (("the paper's", PAPER), ("our", OURS)):
+        lost = [
+            f"{row['variant']} ({row['figure']})"
+            for row in order
+            if row["variant"] in variants and not row["kept"]
+        ]
+        verdict = f"does not hold for {', '.join(lost)}" if lost else "holds throughout"
+        log(f"{whose} order {verdict}.")
+
+
+def sync_is_visible(figures: Mapping[str, Mapping[str, float | None]]) -> bool:
+    """Whether the expert hears through the parser that true pictures are in sync, and a still one is not."""
+    real, still = (figures[name]["sync_confidence"] for name in ("real", "still"))
+    visible = real is not None and (still is None or real > still)
+    if not visible:
+        log("true pictures seem no more in sync than a still one: sync_confidence says nothing here.")
+    return visible
 
 
 def _folder(cfg: SynthConfig) -> Path:

@@ -7,11 +7,12 @@ by SGI. Reference and style codes come from the frame with the most closed mouth
 miou: lower half of the talking map. psnr, ssim: the whole crop. lmd: mouth landmarks of a map that a small
 parser, trained beside the others, reads off the picture; in eye distances, where they are and centred
 (lmd_centred). sync: these maps and the speech, as the evaluation-only expert sees them; confidence is best
-minus median log-odds over 31 shifts, distance that of unit embeddings. Rows "real" (true pictures, read the
+minus median log-odds over 31 shifts, distance that of unit embeddings; map_sync_confidence: the talking maps
+themselves, which need no parser. Rows "real" (true pictures, read the
 same way: what parser and expert can see at best) and "still" (the reference frame throughout) stand beside.
 Not measured: the paper's FID, which needs Inception's weights.
 
-The order of the paper: full is better than each of its three variants in sync confidence, PSNR and SSIM.
+The order of the paper: full is better than each of its three variants in both confidences, PSNR and SSIM.
 Options: --size smoke|mini|paper (mini; smoke with --quick), --out FOLDER, --shards FOLDER (prepared clips to
 train and score on), --speech and --faces FOLDER (synthetic corpora that exist), --expert FILE,
 --set KEY=VALUE (of all trainings), --commands (only print the trainings).
@@ -31,12 +32,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from benchmarks._ablations import (
+    PAPER,
     Corpora,
     Training,
+    compare,
     corpora_for,
     load_table,
     make_missing,
     plan,
+    say,
+    sync_is_visible,
     train_missing,
     unique,
 )
@@ -57,9 +62,6 @@ from segtalker.training.talk import choose_reference, talk
 from segtalker.weights.checkpoint import load_weights, weights_info
 from segtalker.weights.store import cache_dir
 
-PAPER = ("without_prior_learning", "without_cross_entropy", "without_syncnet")
-OURS = ("without_context", "plain_codes")
-JUDGED = ("sync_confidence", "psnr", "ssim")
 _MOST_CLIPS = 24
 _MOST_FRAMES = 250
 _BATCH = 8
@@ -97,12 +99,14 @@ def run(options: argparse.Namespace, quick: bool) -> dict[str, Any]:
     table([{"variant": name, **row} for name, row in figures.items()])
     order = compare(figures)
     say(order)
+    visible = sync_is_visible(figures)
     kept = [row["kept"] for row in order if row["variant"] in PAPER]
     return {
         **{name: rounded(row) for name, row in figures.items()},
         "paper_comparisons": len(kept),
         "paper_comparisons_kept": sum(kept),
         "order_kept": sum(kept) / len(kept),
+        "sync_is_visible_in_pictures": visible,
         "size": size,
         "clips": len(clips),
         "trained_now": trained,
@@ -138,9 +142,11 @@ class Judge:
         reference, frames = choose_reference(true), np.arange(len(true))
         pictures, drawn = make(clip, frames, reference)
         read = self._read(pictures)
-        curve = sync_curve(net_of(self._expert, SyncNet), read, self.reader.read(clip, "mel"))
+        expert, mel = net_of(self._expert, SyncNet), self.reader.read(clip, "mel")
+        curves = [sync_curve(expert, maps, mel) for maps in (read, true if drawn is None else drawn)]
         scored = np.delete(frames, reference)
-        scores = score_mouths(read[scored], true[scored]) + TalkingScores(sync=curve)
+        scores = score_mouths(read[scored], true[scored])
+        scores += TalkingScores(sync=curves[0], map_sync=curves[1])
         if drawn is None:
             return scores
         crops = resized(self.reader.take(clip, "crops", scored), pictures.shape[1])
@@ -186,31 +192,6 @@ def held_out(corpora: Corpora) -> tuple[ShardReader, list[int]]:
             "Prepare videos ('segtalker prepare'), with some of the people held out."
         )
     return reader, whole[:: -(-len(whole) // _MOST_CLIPS)]
-
-
-def compare(figures: Mapping[str, Mapping[str, float | None]]) -> list[dict[str, Any]]:
-    """Is full better than each variant? What was not measured is not better."""
-    rows = []
-    for variant in (*PAPER, *OURS):
-        for figure in JUDGED:
-            full, other = figures["full"][figure], figures[variant][figure]
-            kept = full is not None and (other is None or full > other)
-            rows.append({"variant": variant, "figure": figure, "full": full, "other": other, "kept": kept})
-    return rows
-
-
-def say(order: list[dict[str, Any]]) -> None:
-    """The comparisons as a table, and in a sentence what did not come out."""
-    log("")
-    table([{**row, "kept": "full is better" if row["kept"] else "FULL IS NOT BETTER"} for row in order])
-    for whose, variants in (("the paper's", PAPER), ("our", OURS)):
-        lost = [
-            f"{row['variant']} ({row['figure']})"
-            for row in order
-            if row["variant"] in variants and not row["kept"]
-        ]
-        verdict = f"does not hold for {', '.join(lost)}" if lost else "holds throughout"
-        log(f"{whose} order {verdict}.")
 
 
 def steps(nets: Mapping[str, Training]) -> str:

@@ -37,13 +37,15 @@ class TalkingScores:
     frames: int = 0
     """Whose mouths were looked for; `lmd.count` of them were found."""
     sync: SyncCurve = field(default_factory=no_curve)
+    """Of the mouths in maps that were read off pictures."""
+    map_sync: SyncCurve = field(default_factory=no_curve)
+    """Of the mouths in talking maps, before anything was painted."""
 
     def __add__(self, other: TalkingScores) -> TalkingScores:
         return TalkingScores(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     def figures(self) -> dict[str, float | None]:
         """The figures by name; None where nothing was measured."""
-        heard = self.sync.windows > 0
         values = {
             "miou": mean_iou(self.pixels, STRAY_SHARE),
             "psnr": self.psnr.value,
@@ -51,8 +53,9 @@ class TalkingScores:
             "lmd": self.lmd.value,
             "lmd_centred": self.lmd_centred.value,
             "mouths_found": self.lmd.count / self.frames if self.frames else math.nan,
-            "sync_confidence": self.sync.confidence if heard else math.nan,
+            "sync_confidence": self.sync.confidence if self.sync.windows else math.nan,
             "sync_distance": self.sync.distance,
+            "map_sync_confidence": self.map_sync.confidence if self.map_sync.windows else math.nan,
         }
         return {name: value if math.isfinite(value) else None for name, value in values.items()}
 

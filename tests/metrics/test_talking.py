@@ -21,7 +21,11 @@ def clip(seed: int, count: int) -> TalkingScores:
     pictures, true = rng.integers(0, 256, (2, count, 16, 16, 3), dtype=np.uint8)
     scores = score_maps(maps(seed, count), maps(seed + 1, count)) + score_pictures(pictures, true)
     curve = SyncCurve(rng.normal(size=31), count, rng.uniform(0, 2, 31))
-    return scores + score_mouths(maps(seed, count), maps(seed + 1, count)) + TalkingScores(sync=curve)
+    return (
+        scores
+        + score_mouths(maps(seed, count), maps(seed + 1, count))
+        + TalkingScores(sync=curve, map_sync=curve)
+    )
 
 
 def test_scores_of_parts_are_the_scores_of_the_whole_in_any_order():
