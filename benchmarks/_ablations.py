@@ -144,7 +144,7 @@ def corpora_for(
     match size:
         case "smoke":
             splits = ("train", "val", "held_out_voices")
-            every = replace(talking, size=32, splits=splits, identities=72)
+            every = replace(talking, size=32, splits=splits, identities=48)
             wanted = [every, every, every]
         case "mini":
             seen = (replace(preset_config(kind), splits=("train", "val"), workers=2) for kind in PRESETS)
