@@ -42,7 +42,9 @@ class LocalCluster:
         self._cpus, self._temp_dir = cpus, temp_dir
         self._cluster = Cluster()
         self.nodes: list[Any] = []
-        self.add_node(include_dashboard=True, dashboard_host="127.0.0.1", dashboard_port=0)
+        # Free ports: another cluster on the machine may hold the usual ones, and then no job would start.
+        free = {"dashboard_port": 0, "dashboard_agent_listen_port": 0}
+        self.add_node(include_dashboard=True, dashboard_host="127.0.0.1", **free)
 
     @property
     def address(self) -> str:
