@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip
 INSTALL := $(PIP) install -c constraints.txt
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test check lint system-deps clean help
+.PHONY: demo test test-cluster check lint system-deps clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -14,8 +14,11 @@ help:  ## list the targets
 demo: $(VENV)/.demo  ## set up, then dub a real portrait and a synthetic clip with new speech
 	$(BIN)/python -m segtalker demo --out out/demo
 
-test: $(VENV)/.dev lint  ## set up, then lint, types, import contracts and all tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev lint  ## set up, then lint, types, import contracts and all tests of one machine
+	$(BIN)/python -m pytest -m "not cluster"
+
+test-cluster: $(VENV)/.dev  ## four job lines on a Ray cluster of two nodes, with kills: about 8 minutes
+	$(BIN)/python -m pytest -m cluster
 
 check: $(VENV)/.dev lint  ## the quick half of `make test`: no Ray cluster, no slow tests
 	$(BIN)/python -m pytest -m "not ray and not slow"

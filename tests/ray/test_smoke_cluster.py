@@ -35,7 +35,7 @@ from segtalker.storage import fetch_folder, get_file, join, list_files
 from segtalker.synthetic.video import demo_clip
 from tests.training.recipes import read_metrics
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(600)]
 NUM_PEOPLE, NUM_HELD_OUT, VIDEOS_EACH = 5, 1, 2
 HELD_OUT = 0.2
 CPUS = 2
