@@ -25,8 +25,6 @@ VICTIMS = ("worker", "raylet", "driver")
 PREPARER, TRAINER = "MapWorker", "RayTrainWorker"
 """In the titles of the workers' processes."""
 _POLL_S = 0.05
-_SUBMISSIONS = 3
-_PACKAGE_DELETED = "Failed to download runtime_env file package"
 
 
 @dataclass(frozen=True)
@@ -63,17 +61,9 @@ def submitted(cluster: LocalCluster, *words: str) -> Iterator[Job]:
 
 
 def run_job(cluster: LocalCluster, *words: str, timeout_s: float = 280) -> tuple[int, str]:
-    """Exit code and output of a whole job.
-
-    A job of the same files as one that has just been killed is submitted again where Ray deletes its working
-    directory: the package belongs to both, and goes when the first one is cleared away.
-    """
-    for _ in range(_SUBMISSIONS):
-        with submitted(cluster, *words) as job:
-            code, printed = job.wait(timeout_s), job.output
-        if code == 0 or _PACKAGE_DELETED not in printed:
-            break
-    return code, printed
+    """Exit code and output of a whole job."""
+    with submitted(cluster, *words) as job:
+        return job.wait(timeout_s), job.output
 
 
 def until(true: Callable[[], Any], what: str, job: Job | None = None, timeout_s: float = 120) -> Any:
