@@ -18,7 +18,9 @@ from typing import Any
 import psutil
 
 from ray_jobs.local_cluster import LocalCluster
+from segtalker.data.manifest import ClipRow
 from segtalker.storage import MANIFEST
+from segtalker.synthetic.video import demo_clip
 
 REPOSITORY = Path(__file__).parents[1]
 VICTIMS = ("worker", "raylet", "driver")
@@ -58,6 +60,16 @@ def submitted(cluster: LocalCluster, *words: str) -> Iterator[Job]:
         finally:
             process.kill()
             process.wait()
+
+
+def draw_people(folder: Path, clips_each: int) -> list[ClipRow]:
+    """Short videos of two people for training and one held out."""
+    rows = []
+    for person, split in enumerate(("train", "train", "val")):
+        for part in range(clips_each):
+            video = demo_clip(folder / f"{person}-{part}.mp4", 1.2, person, (240, 240))
+            rows.append(ClipRow(clip=video.stem, source=str(video), identity=f"p{person}", split=split))
+    return rows
 
 
 def run_job(cluster: LocalCluster, *words: str, timeout_s: float = 280) -> tuple[int, str]:

@@ -26,6 +26,7 @@ from benchmarks._ray import (
     TRAINER,
     VICTIMS,
     committed_step,
+    draw_people,
     finished_clips,
     run_job,
     starts,
@@ -36,11 +37,9 @@ from benchmarks._ray import (
 )
 from benchmarks._report import log, main, table
 from ray_jobs.local_cluster import LocalCluster, local_cluster
-from segtalker.data.manifest import ClipRow, write_manifest
-from segtalker.synthetic.video import demo_clip
+from segtalker.data.manifest import write_manifest
 
 _CPUS = 2
-_PEOPLE = ("train", "train", "val")
 _CLIPS_EACH = 3
 _STEPS, _SAVE_EVERY = 160, 20
 
@@ -78,12 +77,7 @@ def run(quick: bool) -> dict[str, Any]:
 def _draw(folder: Path) -> Path:
     """A manifest of short videos of a few people."""
     log("drawing the clips ...")
-    rows = []
-    for person, split in enumerate(_PEOPLE):
-        for part in range(_CLIPS_EACH):
-            video = demo_clip(folder / f"{person}-{part}.mp4", 1.2, person, (240, 240))
-            rows.append(ClipRow(clip=video.stem, source=str(video), identity=f"p{person}", split=split))
-    write_manifest(rows, folder / "manifest.jsonl")
+    write_manifest(draw_people(folder, _CLIPS_EACH), folder / "manifest.jsonl")
     return folder / "manifest.jsonl"
 
 
@@ -118,7 +112,7 @@ def _struck_preparation(cluster: LocalCluster, victim: str, manifest: Path, out:
     done = [json.loads(row) for row in file.read_text().splitlines()] if file.is_file() else []
     keys = {row["key"] for row in done if row["status"] == "done"}
     copies = Counter(name.rpartition("-")[0] for name in after)
-    wanted = len(_PEOPLE) * _CLIPS_EACH
+    wanted = len(manifest.read_text().splitlines())
     return {
         "prepared": int(again == 0 and len(before) < wanted),
         "lost": wanted - len(keys & set(after)) + len(set(before) - set(after)),

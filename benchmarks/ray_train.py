@@ -19,14 +19,12 @@ from typing import Any
 
 import psutil
 
-from benchmarks._ray import REPOSITORY, TRAINER, submitted, until, workers
+from benchmarks._ray import REPOSITORY, TRAINER, draw_people, submitted, until, workers
 from benchmarks._report import log, main
 from ray_jobs.local_cluster import LocalCluster, local_cluster
-from segtalker.data.manifest import ClipRow
 from segtalker.data.prepare import PrepareConfig
 from segtalker.data.prepare_run import prepare_rows
 from segtalker.data.quality import QualityConfig
-from segtalker.synthetic.video import demo_clip
 
 _NETWORK = "syncnet"
 _WARM_STEPS = 50
@@ -69,13 +67,8 @@ def run(quick: bool) -> dict[str, Any]:
 def _corpus(folder: Path) -> Path:
     """Two people for training and one held out."""
     log("drawing and preparing the clips ...")
-    rows = []
-    for person, split in enumerate(("train", "train", "val")):
-        for part in range(2):
-            video = demo_clip(folder / f"{person}-{part}.mp4", 1.2, person, (240, 240))
-            rows.append(ClipRow(clip=video.stem, source=str(video), identity=f"p{person}", split=split))
     cfg = PrepareConfig(size=32, syncnet=None, quality=QualityConfig(min_s=0.4))
-    prepare_rows(rows, cfg, folder / "corpus", workers=2)
+    prepare_rows(draw_people(folder, 2), cfg, folder / "corpus", workers=2)
     return folder / "corpus"
 
 
