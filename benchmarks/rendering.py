@@ -5,8 +5,8 @@ psnr_adapted, real_psnr_adapted: fitted on the first 60 % of a clip, scored on i
 of synthetic clips and on the lower face of the real one. Only the map of a scored frame is used: its pixels
 are in neither adaptation nor detail transfer. Detail comes from a source frame at least 15 frames away, the
 fitted one with the nearest map; "paste the source frame" is that frame as it is. Beside it stand lines marked
-"near source": there the source is the frame 15 before, in the same light as in a dub, but it may be one that is
-scored itself; the figure with that rule is real_psnr_adapted_near_source and has no goal.
+"near source": there the source is the frame 15 before, in the same light as in a dub, but it may be one that
+is scored itself; the figure with that rule is real_psnr_adapted_near_source and has no goal.
 outside_max_abs_diff: largest change of a frame outside the pasted area. seam: what pasting adds to the steps
 between neighbours along the edge of that area, levels of 255.
 
