@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 INSTALL := $(PIP) install -c constraints.txt
+# One process a core and one thread a process; a file's tests stay together and share what they set up.
+PARALLEL := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: demo test test-cluster check lint system-deps clean help
@@ -15,13 +17,14 @@ demo: $(VENV)/.demo  ## set up, then dub a real portrait and a synthetic clip wi
 	$(BIN)/python -m segtalker demo --out out/demo
 
 test: $(VENV)/.dev lint  ## set up, then lint, types, import contracts and all tests of one machine
-	$(BIN)/python -m pytest -m "not cluster"
+	OMP_NUM_THREADS=1 $(PARALLEL) -m "not ray"
+	$(BIN)/python -m pytest -m "ray and not cluster"
 
 test-cluster: $(VENV)/.dev  ## four job lines on a Ray cluster of two nodes, with kills: about 8 minutes
 	$(BIN)/python -m pytest -m cluster
 
 check: $(VENV)/.dev lint  ## the quick half of `make test`: no Ray cluster, no slow tests
-	$(BIN)/python -m pytest -m "not ray and not slow"
+	OMP_NUM_THREADS=1 $(PARALLEL) -m "not ray and not slow"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

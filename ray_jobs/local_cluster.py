@@ -29,6 +29,9 @@ QUIET = {
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
     "RAY_TRAIN_METRICS_ENABLED": "0",
+    # An uploaded working directory is kept for 10 minutes, then only while a job runs on it: a line that is
+    # submitted just as another ends would find it there and see it deleted before its own job begins.
+    "RAY_RUNTIME_ENV_TEMPORARY_REFERENCE_EXPIRATION_S": str(7 * 24 * 3600),
 }
 _STORE_BYTES = 150 << 20
 
