@@ -1,0 +1,83 @@
+"""Tensors inside a foreign file, described and checked, and read only when somebody wants their values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+_LARGEST = 1 << 62
+
+
+class StoredTensor(Protocol):
+    """A tensor that is still in its file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its size in every dimension."""
+
+    def load(self) -> Tensor:
+        """Its values; they may share memory with the file, so they are not to be written to."""
+
+
+@dataclass
+class Storage:
+    """A run of numbers of one type; `data` are its bytes once it is known where they lie."""
+
+    dtype: torch.dtype
+    count: int
+    data: memoryview | None = None
+
+    def __post_init__(self) -> None:
+        if type(self.count) is not int or not 0 <= self.count < _LARGEST:
+            raise ValueError(f"a storage of {self.count!r} numbers")
+
+    @property
+    def nbytes(self) -> int:
+        """Its size in bytes."""
+        return self.count * self.dtype.itemsize
+
+    def load(self) -> Tensor:
+        """All numbers [count]; shares the file's memory where they are aligned there."""
+        if self.data is None or len(self.data) != self.nbytes:
+            raise ValueError("a storage without its numbers")
+        if not self.count:
+            return torch.empty(0, dtype=self.dtype)
+        raw = torch.frombuffer(self.data, dtype=torch.uint8)
+        return (raw if raw.data_ptr() % self.dtype.itemsize == 0 else raw.clone()).view(self.dtype)
+
+
+@dataclass(frozen=True)
+class StorageView:
+    """A tensor over a storage."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what lies outside the storage, or would be larger than it once it is copied."""
+        if type(self.storage) is not Storage:
+            raise TypeError("a tensor without a storage")
+        numbers = (self.offset, *self.shape, *self.stride)
+        if any(type(number) is not int or not 0 <= number < _LARGEST for number in numbers):
+            raise ValueError(f"a tensor of shape {self.shape!r}")
+        if len(self.shape) != len(self.stride):
+            raise ValueError("a tensor with fewer strides than dimensions")
+        count = math.prod(self.shape)
+        last = sum((size - 1) * step for size, step in zip(self.shape, self.stride, strict=True))
+        if count and (self.offset + last >= self.storage.count or count > self.storage.count):
+            raise ValueError(f"a tensor of shape {self.shape} in {self.storage.count} numbers")
+
+    def load(self) -> Tensor:
+        """Its values."""
+        return self.storage.load().as_strided(self.shape, self.stride, self.offset)
+
+
+def rebuilt(storage: Storage, offset: int, shape: Any, stride: Any, *_: Any) -> StorageView:
+    """The tensor that a file describes so; whether it wants gradients or has hooks is of no interest."""
+    return StorageView(storage, offset, tuple(shape), tuple(stride))
