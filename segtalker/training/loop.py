@@ -153,12 +153,18 @@ def run_loop(
     max_steps: int,
     on_step: Callable[[TrainState, Metrics], None],
     should_stop: Callable[[], bool] = lambda: False,
+    seed: int = 0,
+    rank: int = 0,
 ) -> TrainState:
-    """Train until step `max_steps` or `should_stop()`; `on_step` sees the state after each step."""
+    """Train until step `max_steps` or `should_stop()`; `on_step` sees the state after each step.
+
+    What a step draws from torch's generators depends on (seed, rank, step) alone.
+    """
     if state.step >= max_steps:
         return state
     for batch in batches:
         state.learn()
+        seed_generators(state.device, seed, rank, state.step)
         metrics = step(state, batch)
         state.step += 1
         state.sampler.advance()
@@ -166,6 +172,20 @@ def run_loop(
         if state.step >= max_steps or should_stop():
             break
     return state
+
+
+def seed_generators(device: torch.device, *key: int) -> None:
+    """Set torch's generators of the CPU and of `device` to a state that depends on `key` alone.
+
+    Before every step this costs little, and a checkpoint need not hold the generators of all ranks: whoever
+    takes up a step, however often the ranks have changed, draws its dropout as if nothing had happened.
+    """
+    value = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
+    torch.default_generator.manual_seed(value)  # torch.manual_seed asks every backend: far slower
+    if device.type == "cuda":
+        torch.cuda.manual_seed_all(value)
+    elif device.type == "mps":
+        torch.mps.manual_seed(value)
 
 
 def load_batches(

@@ -93,13 +93,11 @@ def run_task(
     task: Task, cfg: RunConfig, context: TrainContext, folder: Path, quiet: bool = False
 ) -> tuple[TrainState, Metrics]:
     """Build or restore, train, validate at the end; rank 0 writes. Returns the state and last figures."""
-    torch.manual_seed(cfg.seed + context.rank)  # of dropout and noise; a checkpoint brings its own state
+    torch.manual_seed(cfg.seed)  # of what is drawn before the first step; each step has a seed of its own
     state = task.build(context)
     checkpoint = context.restore()
     if checkpoint is not None:
         load_state(checkpoint, state)
-        if context.rank:  # the checkpoint brought the generator state of rank 0
-            torch.manual_seed(cfg.seed + context.rank + context.world_size * state.step)
     leads = context.rank == 0
     with RunLog(folder, cfg.max_steps, state.step, quiet or not leads) as log:
         for note in (*task.notes, *slow_precision(state.device, cfg.precision)):
@@ -113,6 +111,8 @@ def run_task(
             max_steps=cfg.max_steps,
             on_step=keeper.on_step,
             should_stop=context.should_stop,
+            seed=cfg.seed,
+            rank=context.rank,
         )
         figures = keeper.finish(state)
     return state, figures

@@ -64,7 +64,10 @@ def learning_rate_factor(step: int, cfg: OptimConfig, max_steps: int) -> float:
 
 
 class TrainState:
-    """Networks that learn, their averages, optimizers and schedules, the step, the data position, the RNG."""
+    """Networks that learn, their averages, optimizers and schedules, the step, the data position.
+
+    No generators: `run_loop` seeds them anew for each step.
+    """
 
     def __init__(self, sampler: IndexedSampler, device: torch.device, channels_last: bool = False) -> None:
         self.step = 0
@@ -151,9 +154,6 @@ class TrainState:
 
     def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs to go on as if nothing had happened."""
-        rng = {"cpu": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            rng["cuda"] = torch.cuda.get_rng_state(self.device)
         return {
             "step": self.step,
             "bad_steps": self._bad_steps,
@@ -162,7 +162,6 @@ class TrainState:
             "ema": {name: net.state_dict() for name, net in self.ema.items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "updates": dict(self._updates),
-            "rng": rng,
         }
 
     def load_state_dict(self, values: Mapping[str, Any]) -> None:
@@ -187,9 +186,6 @@ class TrainState:
             optimizer.load_state_dict(values["optimizers"][name])
             self._updates[name] = int(values["updates"][name])
         self.step, self._bad_steps = int(values["step"]), int(values["bad_steps"])
-        torch.set_rng_state(values["rng"]["cpu"].cpu())
-        if self.device.type == "cuda" and "cuda" in values["rng"]:
-            torch.cuda.set_rng_state(values["rng"]["cuda"].cpu(), self.device)
 
 
 def update_average(average: nn.Module, net: nn.Module, decay: float) -> None:
