@@ -86,7 +86,8 @@ def local_cluster(nodes: int = 2, cpus: float = 2) -> Iterator[LocalCluster]:
     os.environ.update(QUIET)
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # jobs say `python`
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # sockets need a short path
-    cluster = LocalCluster(cpus, folder)
+    with _ray_folder(folder):
+        cluster = LocalCluster(cpus, folder)
     try:
         for _ in range(nodes - 1):
             cluster.add_node()
@@ -97,6 +98,20 @@ def local_cluster(nodes: int = 2, cpus: float = 2) -> Iterator[LocalCluster]:
         raise
     cluster.stop()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _ray_folder(folder: str) -> Iterator[None]:
+    """Let Ray note the head's address here, not in /tmp/ray, which may be absent or another cluster's."""
+    before = os.environ.get("RAY_TMPDIR")
+    os.environ["RAY_TMPDIR"] = folder
+    os.makedirs(os.path.join(folder, "ray"))
+    try:
+        yield
+    finally:
+        del os.environ["RAY_TMPDIR"]
+        if before is not None:
+            os.environ["RAY_TMPDIR"] = before
 
 
 def main() -> None:
