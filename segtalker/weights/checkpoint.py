@@ -22,6 +22,8 @@ from segtalker.config import parse_config, to_dict
 from segtalker.errors import ConfigError, WeightsError
 
 NETWORKS: dict[str, tuple[str, str, str]] = {
+    "generator": ("segtalker.models.stylegan2.synthesis", "Generator", "SynthesisConfig"),
+    "discriminator": ("segtalker.models.discriminator", "Discriminator", "DiscriminatorConfig"),
     "speech": ("segtalker.models.speech_encoder", "SpeechEncoder", "SpeechEncoderConfig"),
     "tsg": ("segtalker.models.tsg", "TSG", "TSGConfig"),
     "syncnet": ("segtalker.models.syncnet", "SyncNet", "SyncNetConfig"),
@@ -30,6 +32,9 @@ NETWORKS: dict[str, tuple[str, str, str]] = {
     "identity": ("segtalker.models.frozen.arcface", "ArcFace", "ArcFaceConfig"),
 }
 """Network -> module, class and configuration class; imported when needed."""
+
+BESIDE: dict[str, tuple[str, ...]] = {"generator": ("latent_avg",)}
+"""Tensors that a file of a network may hold beside the network's own: StyleGAN's mean code [style_dim]."""
 
 _FORMAT = "segtalker-1"
 _LARGEST_HALF = torch.finfo(torch.float16).max
@@ -42,8 +47,19 @@ def save_weights(
 
     cfg: the dataclass that the network was built from. metadata: what else to remember (steps, figures).
     """
-    network = _network_name(module)
-    tensors = {name: _stored(name, value, half) for name, value in module.state_dict().items()}
+    return write_weights(_network_name(module), cfg, module.state_dict(), path, metadata, half)
+
+
+def write_weights(
+    network: str,
+    cfg: Any,
+    tensors: Mapping[str, Tensor],
+    path: Path,
+    metadata: Mapping[str, Any] | None = None,
+    half: bool = False,
+) -> Path:
+    """As `save_weights`, from the tensors of a network (a name of `NETWORKS`) that nobody needs to build."""
+    stored = {name: _stored(name, value, half) for name, value in tensors.items()}
     header = {
         "format": _FORMAT,
         "network": network,
@@ -51,9 +67,14 @@ def save_weights(
         "info": json.dumps(to_dict(dict(metadata or {}))),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    save_file(tensors, str(temporary), metadata=header)
-    os.replace(temporary, path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file(stored, str(temporary), metadata=header)
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: cannot be written ({error}). Is the disk full?") from error
+    finally:
+        temporary.unlink(missing_ok=True)
     return path
 
 
@@ -70,6 +91,21 @@ def load_weights(
     net: nn.Module = getattr(importlib.import_module(module_name), class_name)(_config(header, path))
     _fill(net, tensors, path)
     return net.to(device).eval()
+
+
+def read_weights(path: Path | str, network: str) -> tuple[Any, dict[str, Tensor]]:
+    """Configuration and tensors of the weights of `network`, for those who want only a part of them."""
+    path = Path(path)
+    tensors, header = _read(path, network)
+    return _config(header, path), tensors
+
+
+def network_shapes(network: str, cfg: Any) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a network's tensors; nothing is computed and no memory taken."""
+    module_name, class_name, _ = NETWORKS[network]
+    with torch.device("meta"):
+        net = getattr(importlib.import_module(module_name), class_name)(cfg)
+    return {name: tuple(value.shape) for name, value in net.state_dict().items()}
 
 
 def weights_path(name: str, network: str) -> Path:
@@ -115,6 +151,15 @@ def weights_info(path: Path | str) -> dict[str, Any]:
     }
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a file says that it is SegTalker's."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return (file.metadata() or {}).get("format") == _FORMAT
+    except (OSError, SafetensorError):
+        return False
+
+
 def _config(header: Mapping[str, str], path: Path) -> Any:
     """The configuration of the network in a file, with the defaults of what it does not say."""
     module_name, _, config_name = NETWORKS[header["network"]]
@@ -131,6 +176,7 @@ def _config(header: Mapping[str, str], path: Path) -> Any:
 
 def _fill(net: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     wanted = net.state_dict()
+    tensors = {name: v for name, v in tensors.items() if name not in BESIDE.get(_network_name(net), ())}
     missing, extra = sorted(set(wanted) - set(tensors)), sorted(set(tensors) - set(wanted))
     if missing or extra:
         example = f"lacks '{missing[0]}'" if missing else f"has '{extra[0]}' too many"

@@ -23,6 +23,22 @@ class StoredTensor(Protocol):
         """Its values; they may share memory with the file, so they are not to be written to."""
 
 
+@dataclass(frozen=True)
+class InMemory:
+    """A tensor that is at hand already."""
+
+    tensor: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its size in every dimension."""
+        return tuple(self.tensor.shape)
+
+    def load(self) -> Tensor:
+        """Its values."""
+        return self.tensor
+
+
 @dataclass
 class Storage:
     """A run of numbers of one type; `data` are its bytes once it is known where they lie."""
