@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import segtalker
-from segtalker import cli_prepare
+from segtalker import cli_prepare, cli_weights
 from segtalker.cli_arguments import add_overrides
 from segtalker.errors import SegTalkerError, StorageError
 
@@ -165,26 +165,6 @@ def _synth(arguments: Arguments) -> int:
     return 0
 
 
-def _weights_arguments(parser: Parser) -> None:
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("list", help="every network: what it is, licence, whether it is here")
-    fetch = actions.add_parser(
-        "fetch", help="fetch files into the cache ($SEGTALKER_CACHE or ~/.cache/segtalker)"
-    )
-    fetch.add_argument("name", help="a name or a group from `segtalker weights list`, such as faces")
-
-
-def _weights(arguments: Arguments) -> int:
-    from segtalker.weights import store
-
-    if arguments.action == "fetch":
-        for path in store.fetch_group(arguments.name):
-            print(path)
-    else:
-        print(store.table())
-    return 0
-
-
 def _doctor(arguments: Arguments) -> int:
     from segtalker.doctor import doctor
 
@@ -235,7 +215,10 @@ COMMANDS: dict[str, Command] = {
         _synth,
     ),
     "weights": Command(
-        "List or fetch networks.", "segtalker weights fetch faces", _weights_arguments, _weights
+        "List, fetch, explain or import networks.",
+        "segtalker weights fetch faces",
+        cli_weights.add_arguments,
+        cli_weights.run,
     ),
     "doctor": Command(
         "Say what this machine has and lacks, and how to mend it.",

