@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,6 +20,7 @@ import torch
 from ray.train import Checkpoint, CheckpointConsistencyMode, CheckpointUploadMode
 from torch import nn
 
+from segtalker.errors import DataError
 from segtalker.storage import exists, fetch_folder, get_file, join, put_file, put_folder, write_bytes
 from segtalker.training.loop import Metrics
 from segtalker.training.run import make_task, run_task
@@ -59,6 +61,7 @@ class RayContext:
         self.run_folder = scratch / "run"
         self._run, self._scratch = run, scratch
         self._sent: dict[Path, tuple[int, int]] = {}
+        self._registered: list[str] = []
         for name in (_FIGURES, STARTS) if self.rank == 0 else ():
             if exists(join(run, name)):  # those of an earlier attempt go on
                 get_file(join(run, name), self.run_folder / name)
@@ -73,19 +76,31 @@ class RayContext:
             net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
         return ray.train.torch.prepare_model(net, parallel_strategy_kwargs={"broadcast_buffers": False})
 
-    def restore(self) -> Path | None:
-        """The last committed checkpoint, fetched and verified."""
-        checkpoint = ray.train.get_checkpoint()
-        name = PurePosixPath(checkpoint.path).name if checkpoint is not None else ""
-        if self.rank == 0:
-            self._note_start(int(name.removeprefix(_STEP) or 0))
-        if not name:
-            return None
-        fetched = self._scratch / "restored"
-        fetch_folder(join(self._run, name), fetched)
-        return newest_state(fetched)
+    def checkpoints(self) -> list[str]:
+        """Those that Ray has registered and kept."""
+        latest = ray.train.get_checkpoint()
+        if latest is None:
+            return []
+        found = ray.train.get_all_reported_checkpoints(consistency_mode=CheckpointConsistencyMode.COMMITTED)
+        names = [PurePosixPath(reported.checkpoint.path).name for reported in reversed(found)]
+        newest = PurePosixPath(latest.path).name
+        self._registered = [newest, *(name for name in names if name != newest)]
+        return self._registered
 
-    def _note_start(self, step: int) -> None:
+    def fetch(self, name: str) -> Path:
+        """The file in a checkpoint's folder, fetched and verified."""
+        fetched = self._scratch / "restored" / name
+        fetch_folder(join(self._run, name), fetched)
+        path = newest_state(fetched)
+        if path is None:
+            raise DataError(f"{join(self._run, name)}: holds no checkpoint.")
+        return path
+
+    def begin(self, step: int, damaged: Sequence[str]) -> None:
+        """Note the start beside the run; damaged folders stay, because Ray counts them, and retires them."""
+        shutil.rmtree(self._scratch / "restored", ignore_errors=True)
+        if self.rank:
+            return
         self.run_folder.mkdir(parents=True, exist_ok=True)
         with (self.run_folder / STARTS).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, "workers": self.world_size}) + "\n")
@@ -102,7 +117,7 @@ class RayContext:
 
     def report(self, metrics: Mapping[str, float], checkpoint: Path | None, validate: bool = False) -> None:
         """Hand a checkpoint to the upload in the background; training goes on meanwhile."""
-        name, staged = f"{_STEP}{int(metrics['step']):08d}", None
+        name, staged = self._new_name(int(metrics["step"])), None
         if checkpoint is not None:
             folder = self._scratch / "staged" / name
             folder.mkdir(parents=True)
@@ -117,6 +132,13 @@ class RayContext:
             checkpoint_upload_fn=self._upload,
             validation=validate and staged is not None,
         )
+
+    def _new_name(self, step: int) -> str:
+        """Of the checkpoint of `step`; never that of a damaged one, with which Ray would delete both."""
+        name = f"{_STEP}{step:08d}"
+        known = [other.partition("-") for other in self._registered]
+        turns = [int(turn or 1) for begin, _, turn in known if begin == name]
+        return f"{name}-{max(turns) + 1}" if turns else name
 
     def should_stop(self) -> bool:
         """Workers are ended from outside and go on from their last checkpoint."""

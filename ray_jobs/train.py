@@ -38,8 +38,8 @@ from segtalker.cli_arguments import add_overrides
 from segtalker.config import config_hash, to_yaml
 from segtalker.errors import ConfigError, SegTalkerError
 from segtalker.storage import exists, is_local, join, read_bytes, write_bytes
-from segtalker.training.loop import split_batch
 from segtalker.training.run import TASKS, load_train_config, make_task
+from segtalker.training.steps import split_batch
 
 _STARTS_WITHOUT_ROOM = 10  # of a minute each, when nodes go away during the run
 

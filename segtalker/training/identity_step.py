@@ -16,10 +16,11 @@ from segtalker.data.dataset_sgi import SGIBatches, SGIDataConfig
 from segtalker.losses.contrastive import identity_contrast
 from segtalker.models.frozen.arcface import ArcFace, ArcFaceConfig
 from segtalker.regions import Region
-from segtalker.training.loop import Batch, Metrics, RunConfig, autocast
+from segtalker.training.loop import Metrics, RunConfig
 from segtalker.training.sgi_step import to_float
 from segtalker.training.single import SingleTask
 from segtalker.training.state import OptimConfig, TrainState
+from segtalker.training.steps import Batch, autocast
 
 _ANYWHERE = 1_000_000
 

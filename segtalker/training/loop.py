@@ -6,22 +6,21 @@ as a `TrainContext`; logging, checkpoints and validation are the caller's `on_st
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from segtalker.training.state import TrainState, newest_state
+from segtalker.training.state import TrainState, list_states
+from segtalker.training.steps import Batch, seed_generators
 
-Batch = dict[str, Tensor]
 Metrics = dict[str, float]
 
 
@@ -66,8 +65,14 @@ class TrainContext(Protocol):
     def wrap(self, net: nn.Module) -> nn.Module:
         """Make a network data-parallel."""
 
-    def restore(self) -> Path | None:
-        """A checkpoint to go on from."""
+    def checkpoints(self) -> list[str]:
+        """Names of the checkpoints to go on from, the newest first; the same on all ranks."""
+
+    def fetch(self, name: str) -> Path:
+        """A checkpoint as a file on this disk; `DataError` or `StorageError` where it is not whole."""
+
+    def begin(self, step: int, damaged: Sequence[str]) -> None:
+        """Training begins at `step`, since the checkpoints `damaged`, which are newer, cannot be read."""
 
     def average(self, metrics: Metrics) -> Metrics:
         """Means of figures over all ranks, which ask for them equally often."""
@@ -129,9 +134,18 @@ class LocalContext:
         """The network itself."""
         return net
 
-    def restore(self) -> Path | None:
-        """The newest checkpoint in the folder."""
-        return newest_state(self.folder)
+    def checkpoints(self) -> list[str]:
+        """The files in the folder."""
+        return [path.name for path in reversed(list_states(self.folder))]
+
+    def fetch(self, name: str) -> Path:
+        """The file itself."""
+        return self.folder / name
+
+    def begin(self, step: int, damaged: Sequence[str]) -> None:
+        """Set damaged files aside, where they count no more among those that are kept."""
+        for name in damaged:
+            os.replace(self.folder / name, self.folder / f"{name}.damaged")
 
     def average(self, metrics: Metrics) -> Metrics:
         """The figures themselves."""
@@ -174,20 +188,6 @@ def run_loop(
     return state
 
 
-def seed_generators(device: torch.device, *key: int) -> None:
-    """Set torch's generators of the CPU and of `device` to a state that depends on `key` alone.
-
-    Before every step this costs little, and a checkpoint need not hold the generators of all ranks: whoever
-    takes up a step, however often the ranks have changed, draws its dropout as if nothing had happened.
-    """
-    value = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
-    torch.default_generator.manual_seed(value)  # torch.manual_seed asks every backend: far slower
-    if device.type == "cuda":
-        torch.cuda.manual_seed_all(value)
-    elif device.type == "mps":
-        torch.mps.manual_seed(value)
-
-
 def load_batches(
     source: StepBatches, start: int, stop: int, context: TrainContext, workers: int = 0
 ) -> Iterator[Batch]:
@@ -216,31 +216,6 @@ class _StepDataset(Dataset[Batch]):
         return self._source.batch(self._start + item, self._rank, self._world_size)
 
 
-def split_batch(batch: Batch, parts: int) -> list[Batch]:
-    """Equal slices along the first axis, for gradient accumulation: the mean loss of all is the batch's."""
-    size = len(next(iter(batch.values())))
-    if size % parts:
-        raise ValueError(f"a batch of {size} cannot be accumulated in {parts} equal parts.")
-    return [
-        {name: tensor[i * size // parts : (i + 1) * size // parts] for name, tensor in batch.items()}
-        for i in range(parts)
-    ]
-
-
-def slow_precision(device: torch.device, precision: str) -> list[str]:
-    """A note where bf16 is emulated: there it costs several times the time of fp32."""
-    if device.type != "cpu" or precision != "bf16" or platform.machine() not in ("x86_64", "AMD64"):
-        return []
-    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
-        return []
-    return ["this CPU has no bf16 arithmetic; --set run.precision=fp32 trains several times faster."]
-
-
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """Mixed precision for the forward pass; losses are summed in fp32 by their own functions."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
-
-
 def pick_device(name: str) -> torch.device:
     """`auto` is CUDA, then MPS, then the CPU; anything else is what torch calls a device."""
     if name != "auto":
@@ -248,13 +223,3 @@ def pick_device(name: str) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-T = TypeVar("T", bound=nn.Module)
-
-
-def seeded(build: Callable[[], T], seed: int) -> T:
-    """Build a network with torch's generator at `seed`, so that every rank and every run starts alike."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return build()

@@ -18,10 +18,11 @@ from segtalker.data.dataset_sgi import SGIBatches, SGIDataConfig
 from segtalker.metrics.segmentation import confusion, mean_iou
 from segtalker.models.frozen.maskgan_unet import ParsingUNet, ParsingUNetConfig
 from segtalker.regions import colourize
-from segtalker.training.loop import Batch, Metrics, RunConfig, autocast
+from segtalker.training.loop import Metrics, RunConfig
 from segtalker.training.sgi_step import to_float
 from segtalker.training.single import SingleTask
 from segtalker.training.state import OptimConfig, TrainState
+from segtalker.training.steps import Batch, autocast
 
 
 @dataclass(frozen=True, kw_only=True)

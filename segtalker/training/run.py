@@ -3,7 +3,8 @@
     train("tsg", "configs/mini/tsg.yaml", ["run.max_steps=200"])
 
 A run folder holds `config.yaml`, `metrics.jsonl`, `checkpoints/`, `samples/` and the slim weights. Started
-again with the same folder, a run goes on from its newest checkpoint. `run_task` is what Ray Train shares.
+again with the same folder, a run goes on from its newest checkpoint that is whole. `run_task` is what Ray
+Train shares.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ from segtalker.training.loop import (
     TrainContext,
     load_batches,
     run_loop,
-    slow_precision,
 )
-from segtalker.training.state import TrainState, load_state, save_state
+from segtalker.training.resume import resume
+from segtalker.training.state import TrainState, save_state
+from segtalker.training.steps import slow_precision
 
 TASKS: dict[str, tuple[str, str, str]] = {
     "speech": ("segtalker.training.speech_step", "SpeechTask", "SpeechTrainConfig"),
@@ -95,13 +97,12 @@ def run_task(
     """Build or restore, train, validate at the end; rank 0 writes. Returns the state and last figures."""
     torch.manual_seed(cfg.seed)  # of what is drawn before the first step; each step has a seed of its own
     state = task.build(context)
-    checkpoint = context.restore()
-    if checkpoint is not None:
-        load_state(checkpoint, state)
+    warnings = [f"warning: {sentence}" for sentence in resume(state, context)]
     leads = context.rank == 0
     with RunLog(folder, cfg.max_steps, state.step, quiet or not leads) as log:
-        for note in (*task.notes, *slow_precision(state.device, cfg.precision)):
-            log.say(f"note: {note}")
+        notes = [f"note: {note}" for note in (*task.notes, *slow_precision(state.device, cfg.precision))]
+        for sentence in warnings + notes:
+            log.say(sentence)
         keeper = _Keeper(task, cfg, context, log)
         batches = load_batches(task.batches(), state.step, cfg.max_steps, context, cfg.workers)
         run_loop(

@@ -24,9 +24,10 @@ from segtalker.models.discriminator import Discriminator, DiscriminatorConfig
 from segtalker.models.sgi import SGI, SGIConfig
 from segtalker.models.stylegan2 import Noise
 from segtalker.regions import Region, colourize
-from segtalker.training.loop import Batch, Metrics, RunConfig, TrainContext, autocast, seeded, split_batch
+from segtalker.training.loop import Metrics, RunConfig, TrainContext
 from segtalker.training.sgi_losses import LossNetworksConfig, SGILossConfig, SGILosses
 from segtalker.training.state import OptimConfig, TrainState
+from segtalker.training.steps import Batch, accumulate, autocast, seeded
 from segtalker.weights.checkpoint import fill_weights, save_weights
 
 _WON_LOSS = 0.02
@@ -97,7 +98,7 @@ class SGITask:
         adversarial = loss.adversarial and state.step >= loss.adv_start_step
         sums: dict[str, float] = {}
         fakes = []
-        for part in split_batch(batch, self.cfg.accumulate):
+        for part in accumulate(state.nets["sgi"], batch, self.cfg.accumulate):
             losses, fake = self._generator_losses(state, part, adversarial)
             (losses["loss"] / self.cfg.accumulate).backward()
             fakes.append(fake.detach())

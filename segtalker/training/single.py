@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from segtalker.data.sampler import IndexedSampler
-from segtalker.training.loop import Metrics, RunConfig, StepBatches, TrainContext, seeded
+from segtalker.training.loop import Metrics, RunConfig, StepBatches, TrainContext
 from segtalker.training.state import OptimConfig, TrainState
+from segtalker.training.steps import seeded
 from segtalker.weights.checkpoint import fill_weights, save_weights
 
 

@@ -20,10 +20,11 @@ from segtalker.data.phones import UNKNOWN_PHONE
 from segtalker.data.shards import MOUTH
 from segtalker.metrics.opening import correlation
 from segtalker.models.speech_encoder import SpeechEncoder, SpeechEncoderConfig
-from segtalker.training.loop import Batch, Metrics, RunConfig, autocast
+from segtalker.training.loop import Metrics, RunConfig
 from segtalker.training.phones import note_missing_phones, phone_loss
 from segtalker.training.single import SingleTask
 from segtalker.training.state import OptimConfig, TrainState
+from segtalker.training.steps import Batch, autocast
 
 _OPENING = MOUTH.index("opening")
 

@@ -15,7 +15,9 @@ from __future__ import annotations
 import copy
 import math
 import os
+import pickle
 import re
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,7 @@ from segtalker.errors import ConfigError, DataError, SegTalkerError
 
 MAX_BAD_STEPS = 10
 """Updates in a row that may be skipped for gradients that are not finite."""
+_DAMAGE = (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,27 +212,34 @@ def save_state(folder: Path, state: TrainState, keep: int = 2) -> Path:
     temporary = path.with_suffix(".tmp")
     torch.save(state.state_dict(), temporary)
     os.replace(temporary, path)
-    for old in _checkpoints(folder)[:-keep] if keep > 0 else ():
+    for old in list_states(folder)[:-keep] if keep > 0 else ():
         old.unlink(missing_ok=True)
     return path
 
 
+def list_states(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, the oldest first."""
+    found: Iterable[Path] = folder.glob("state-*.pt") if folder.is_dir() else ()
+    return sorted(path for path in found if re.fullmatch(r"state-\d{8}\.pt", path.name))
+
+
 def newest_state(folder: Path) -> Path | None:
-    """The checkpoint to resume from, None if there is none."""
-    return next(reversed(_checkpoints(folder)), None)
+    """The last of `list_states`, None if there is none."""
+    return next(reversed(list_states(folder)), None)
 
 
 def load_state(path: Path, state: TrainState) -> None:
     """Restore `state` from a file of `save_state`, without executing anything in it."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            changed = archive.testzip()  # torch does not look at the checksums that it writes
+        if changed is not None:
+            raise ValueError(f"{changed} is not what was written")
         values = torch.load(path, map_location=state.device, weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise DataError(
-            f"{path}: damaged checkpoint. Remove it; the run then resumes from the one before."
-        ) from error
+    except _DAMAGE as error:
+        raise DataError(f"{path}: damaged checkpoint ({_first_line(error)}).") from error
     state.load_state_dict(values)
 
 
-def _checkpoints(folder: Path) -> list[Path]:
-    found: Iterable[Path] = folder.glob("state-*.pt") if folder.is_dir() else ()
-    return sorted(path for path in found if re.fullmatch(r"state-\d{8}\.pt", path.name))
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -26,10 +26,11 @@ from segtalker.data.phones import PHONE_NAMES
 from segtalker.losses.sync import in_clip_sync_loss, pair_bce
 from segtalker.models.syncnet import SyncNet, SyncNetConfig
 from segtalker.regions import Region
-from segtalker.training.loop import Batch, Metrics, RunConfig, TrainContext, autocast, seeded, split_batch
+from segtalker.training.loop import Metrics, RunConfig, TrainContext
 from segtalker.training.maps import pool_lower_half
 from segtalker.training.phones import note_missing_phones, phone_loss
 from segtalker.training.state import OptimConfig, TrainState
+from segtalker.training.steps import Batch, accumulate, autocast, seeded
 from segtalker.weights.checkpoint import fill_weights, save_weights
 
 EVALUATION_GAP = 10
@@ -105,7 +106,7 @@ class SyncNetTask:
     def step(self, state: TrainState, batch: Batch) -> Metrics:
         """All pairs within each clip."""
         sums: dict[str, float] = {}
-        for part in split_batch(batch, self.cfg.accumulate):
+        for part in accumulate(state.nets["syncnet"], batch, self.cfg.accumulate):
             losses = self._losses(state.nets["syncnet"], part)
             (losses["loss"] / self.cfg.accumulate).backward()
             for name, value in losses.items():

@@ -27,10 +27,11 @@ from segtalker.models.speech_encoder import SpeechEncoder
 from segtalker.models.syncnet import SyncNet
 from segtalker.models.tsg import TSG, TSGConfig
 from segtalker.regions import NUM_REGIONS, colourize
-from segtalker.training.loop import Batch, Metrics, RunConfig, TrainContext, autocast, seeded, split_batch
+from segtalker.training.loop import Metrics, RunConfig, TrainContext
 from segtalker.training.maps import mouth_zone, one_hot_maps
 from segtalker.training.phones import note_missing_phones
 from segtalker.training.state import OptimConfig, TrainState
+from segtalker.training.steps import Batch, accumulate, autocast, seeded
 from segtalker.training.talk import choose_reference, talk
 from segtalker.weights.checkpoint import fill_weights, load_weights, save_weights
 
@@ -132,7 +133,7 @@ class TSGTask:
         """Cross-entropy, and from `sync_from` on the sync loss."""
         with_sync = self._expert is not None and state.step >= self.cfg.sync_from
         sums: dict[str, float] = {}
-        for part in split_batch(batch, self.cfg.accumulate):
+        for part in accumulate(state.nets["tsg"], batch, self.cfg.accumulate):
             losses = self._losses(state.nets["tsg"], part, with_sync)
             (losses["loss"] / self.cfg.accumulate).backward()
             for name, value in losses.items():

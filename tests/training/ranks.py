@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,20 +16,33 @@ from torch.distributed import FileStore, destroy_process_group, init_process_gro
 from torch.nn.parallel import DistributedDataParallel
 
 from segtalker.training.loop import LocalContext, Metrics
+from segtalker.training.state import list_states
 
 
 class SharedContext(LocalContext):
     """One rank of a process group."""
 
-    def __init__(self, folder: Path, rank: int, world_size: int) -> None:
+    def __init__(self, folder: Path, rank: int, world_size: int, resume: Path | None = None) -> None:
         super().__init__(folder, "cpu")
         self.rank, self.world_size = rank, world_size
+        self._resume = resume or folder
+
+    def checkpoints(self) -> list[str]:
+        return [path.name for path in reversed(list_states(self._resume))]
+
+    def fetch(self, name: str) -> Path:
+        return self._resume / name
+
+    def begin(self, step: int, damaged: Sequence[str]) -> None:
+        pass
 
     def wrap(self, net: nn.Module) -> nn.Module:
         return DistributedDataParallel(net, broadcast_buffers=False)
 
     def average(self, metrics: Metrics) -> Metrics:
-        return metrics
+        values = torch.tensor([metrics[name] for name in sorted(metrics)])
+        torch.distributed.all_reduce(values)
+        return dict(zip(sorted(metrics), (values / self.world_size).tolist(), strict=True))
 
 
 def run_ranks(

@@ -12,7 +12,7 @@ from torch import nn
 from segtalker.data.sampler import IndexedSampler
 from segtalker.errors import ConfigError, DataError, SegTalkerError
 from segtalker.training import run as run_module
-from segtalker.training.loop import LocalContext, slow_precision, split_batch
+from segtalker.training.loop import LocalContext
 from segtalker.training.run import make_task, train
 from segtalker.training.state import (
     MAX_BAD_STEPS,
@@ -24,6 +24,7 @@ from segtalker.training.state import (
     save_state,
     update_average,
 )
+from segtalker.training.steps import slow_precision, split_batch
 from segtalker.weights.checkpoint import load_weights, weights_info
 from tests.training.recipes import CONFIGS, read_metrics, run_steps, smoke_config
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from segtalker.data.sampler import IndexedSampler
-from segtalker.training.loop import Batch, Metrics, TrainContext, seeded
+from segtalker.training.loop import Metrics, TrainContext
 from segtalker.training.state import OptimConfig, TrainState
+from segtalker.training.steps import Batch, seeded
 
 
 class ToyTask:
