@@ -151,6 +151,11 @@ def weights_info(path: Path | str) -> dict[str, Any]:
     }
 
 
+def all_finite(value: Tensor) -> bool:
+    """Whether no number is NaN or infinite; the sum tells, unless it overflows itself."""
+    return bool(torch.isfinite(value.sum())) or bool(torch.isfinite(value).all())
+
+
 def is_ours(path: Path) -> bool:
     """Whether a file says that it is SegTalker's."""
     try:
@@ -190,7 +195,7 @@ def _fill(net: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
                 f"{path}: '{name}' is {list(tensors[name].shape)}, the network has {list(value.shape)}. "
                 "These weights are of another size."
             )
-        if not bool(torch.isfinite(tensors[name]).all()):
+        if not all_finite(tensors[name]):
             raise WeightsError(f"{path}: '{name}' holds NaN or infinity. Fetch or train them again.")
     net.load_state_dict({name: value.to(wanted[name].dtype) for name, value in tensors.items()})
 
@@ -228,7 +233,7 @@ def _stored(name: str, value: Tensor, half: bool) -> Tensor:
     value = value.detach().cpu()
     if not value.is_floating_point():
         return value.contiguous().clone()
-    if not bool(torch.isfinite(value).all()):
+    if not all_finite(value):
         raise WeightsError(f"'{name}' is not finite: the training has diverged, nothing is saved.")
     fits = value.numel() == 0 or float(value.abs().max()) <= _LARGEST_HALF
     return value.to(torch.float16 if half and fits else torch.float32).contiguous().clone()

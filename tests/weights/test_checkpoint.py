@@ -2,17 +2,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from segtalker.errors import WeightsError
 from segtalker.models.frozen.avhubert import AVHubertConfig
 from segtalker.models.speech_encoder import SpeechEncoder, SpeechEncoderConfig
 from segtalker.models.syncnet import SyncNet, SyncNetConfig
-from segtalker.weights.checkpoint import fill_weights, load_weights, save_weights, weights_info
+from segtalker.weights import checkpoint
+from segtalker.weights.checkpoint import all_finite, fill_weights, load_weights, save_weights, weights_info
 
 CONFIG = SyncNetConfig(
     size=32, channels=(4, 4, 8, 8), residuals=(0, 0, 0, 0), stem_kernel=3, mel_channels=(4, 4, 4, 8, 8),
@@ -63,6 +65,26 @@ def test_diverged_weights_are_not_saved(tmp_path):
     with pytest.raises(WeightsError, match="'bias' is not finite"):
         save_weights(net, CONFIG, tmp_path / "a.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+def test_numbers_whose_sum_overflows_are_finite_all_the_same():
+    assert all_finite(torch.full((4,), 3e38)) and all_finite(torch.arange(3)) and all_finite(torch.empty(0))
+    assert not all_finite(torch.tensor([float("inf"), float("-inf")]))
+    assert not all_finite(torch.tensor([0.0, float("nan")]))
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(saved, monkeypatch):
+    _, path = saved
+    before = path.read_bytes()
+
+    def fail(tensors, filename, metadata):
+        Path(filename).write_bytes(b"half")
+        raise SafetensorError("I/O error: no space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", fail)
+    with pytest.raises(WeightsError, match="cannot be written.*no space left"):
+        save_weights(SyncNet(CONFIG), CONFIG, path)
+    assert list(path.parent.iterdir()) == [path] and path.read_bytes() == before
 
 
 def test_weights_that_are_not_finite_are_refused_by_name(saved):

@@ -18,10 +18,12 @@ from segtalker.models.sgi import SGI, SGIConfig
 from segtalker.models.speech_encoder import SpeechEncoderConfig
 from segtalker.models.stylegan2 import SynthesisConfig
 from segtalker.weights import registry, store
-from segtalker.weights.checkpoint import fill_weights, load_weights, weights_info
+from segtalker.weights.checkpoint import fill_weights, load_weights, network_shapes, weights_info
+from segtalker.weights.convert.avhubert import audio_path
 from segtalker.weights.convert.layouts import LAYOUTS, recognise
 from segtalker.weights.foreign import ForeignFile
 from segtalker.weights.importing import import_file, licence_of
+from segtalker.weights.partial import Place, generator_in_sgi, start_from
 from segtalker.weights.pickles.tensors import InMemory
 from tests.weights.convert import official
 from tests.weights.test_parity import DIM, generator_file, speech_file
@@ -159,6 +161,24 @@ def test_every_published_size_has_its_row_with_a_licence():
     for cfg, name in ((AVHubertConfig.base(), "avhubert_base"), (AVHubertConfig.large(), "avhubert_large")):
         assert speech.row(SpeechEncoderConfig(cfg)) == name
         assert "Meta Platforms, Inc. All Rights Reserved" in licence_of(name)
+
+
+def test_the_paper_configurations_take_the_published_networks():
+    """Names and shapes alone: nothing of that size is computed."""
+    configs = Path(__file__).parents[2] / "configs" / "paper"
+    sgi = parse_config(SGIConfig, load_yaml(configs / "sgi.yaml")["model"])
+    critic = parse_config(DiscriminatorConfig, load_yaml(configs / "sgi.yaml")["discriminator"])
+    published = {**network_shapes("generator", SynthesisConfig()), "latent_avg": (512,)}
+    for state, source, place in (
+        (network_shapes("sgi", sgi), published, generator_in_sgi),
+        (network_shapes("discriminator", critic), network_shapes("discriminator", critic), Place),
+    ):
+        empty = ({n: torch.empty(s, device="meta") for n, s in shapes.items()} for shapes in (state, source))
+        fates = start_from(*empty, place)[1]
+        assert all(f.name.startswith("style.") for f in fates if f.what == "skipped")
+        assert all(f.name.startswith(("encoder.", "mlps.")) for f in fates if f.what == "random")
+    speech, _ = audio_path(official.avhubert(), {}, "base_vox_iter5.pt")
+    assert parse_config(AVHubertConfig, load_yaml(configs / "tsg.yaml")["model"]["context"]) == speech.context
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from segtalker.errors import WeightsError
+from segtalker.weights.checkpoint import all_finite
 from segtalker.weights.pickles.tensors import StoredTensor
 
 Shape = tuple[int, ...]
@@ -77,7 +78,7 @@ class KeyTable:
             for entry in self.entries
         }
         for entry in self.entries:
-            if not bool(torch.isfinite(ours[entry.ours]).all()):
+            if not all_finite(ours[entry.ours]):
                 raise WeightsError(f"{place}: '{entry.official}' holds NaN or infinity. Fetch it again.")
         return ours
 

@@ -32,6 +32,12 @@ INERT_CLASSES = {
     *(("builtins", name) for name in ("bool", "float", "int", "object", "str")),
 }
 
+_OTHERS = {
+    "dnnlib.tflib.network": "a TensorFlow network. Use NVIDIA's file for PyTorch",
+    "torch.nn.modules": "a whole network object. Ask its owner for the state dict",
+}
+"""Modules whose objects people have in good faith, and what to do about them."""
+
 _STORAGES = {
     "Bool": torch.bool,
     "Byte": torch.uint8,
@@ -80,6 +86,9 @@ def allow_list(place: str, load_nested: Callable[[memoryview], Storage]) -> Find
             return Global(full, build)
         if (module, name) in INERT_CLASSES or module.partition(".")[0] in INERT_PACKAGES:
             return Global(full, lambda *arguments, **_: Inert(full, *arguments))
+        for start, what in _OTHERS.items():
+            if module.startswith(start):
+                raise WeightsError(f"{place}: refused, nothing was run: '{full}', {what}.")
         raise WeightsError(
             f"{place}: refused, nothing was run: it names '{full}', which no network file needs. "
             "Use a file from its publisher, or ask its owner for a safetensors file."

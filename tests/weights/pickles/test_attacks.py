@@ -8,6 +8,8 @@ import os
 import pickle
 import posix
 import subprocess
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -102,6 +104,27 @@ def test_the_classes_of_configurations_are_inert_whatever_they_are_told(tmp_path
     path.write_bytes(b"\x80\x02}(X\x01\x00\x00\x00a" + payload + b"X\x01\x00\x00\x00bNu.")
     with pytest.raises(WeightsError, match="holds no tensors"):
         open_foreign(path)
+
+
+def test_a_checkpoint_that_drags_a_dictionary_along_is_opened_without_it(tmp_path: Path, monkeypatch):
+    module = types.ModuleType("fairseq.data.dictionary")
+    module.Dictionary = type("Dictionary", (), {"__module__": module.__name__})
+    dictionary = module.Dictionary()
+    dictionary.symbols = ["a", "b"]
+    with monkeypatch.context() as named_modules:
+        for name in ("fairseq", "fairseq.data", module.__name__):
+            named_modules.setitem(sys.modules, name, module)
+        torch.save(
+            {"task_state": {"dictionaries": [dictionary]}, "model": {"w": torch.ones(1)}}, tmp_path / "a"
+        )
+    assert open_foreign(tmp_path / "a").groups["model"]["w"].load().tolist() == [1]
+
+
+def test_whole_networks_and_tensorflow_are_told_from_attacks(tmp_path: Path):
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "net.pt")
+    refused(tmp_path / "net.pt", "'torch.nn.modules.linear.Linear', a whole network object")
+    (tmp_path / "net.pkl").write_bytes(named("dnnlib.tflib.network", "Network"))
+    refused(tmp_path / "net.pkl", "a TensorFlow network. Use NVIDIA's file for PyTorch")
 
 
 def test_extensions_buffers_and_ids_outside_the_file_are_refused(tmp_path: Path):
