@@ -10,7 +10,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,7 +21,7 @@ import torch
 from ray.train import Checkpoint, CheckpointConsistencyMode, CheckpointUploadMode
 from torch import nn
 
-from segtalker.errors import DataError
+from segtalker.errors import DataError, SegTalkerError
 from segtalker.storage import exists, fetch_folder, get_file, join, put_file, put_folder, write_bytes
 from segtalker.training.loop import Metrics
 from segtalker.training.run import make_task, run_task
@@ -32,6 +33,8 @@ STARTS = "starts.jsonl"
 """A row for each time that the workers began: `step` and `workers`."""
 _FIGURES = "metrics.jsonl"
 _STEP = "step_"
+_TIMEOUTS = ("Timed out waiting", "collective operation timeout")
+"""What gloo and NCCL say when a collective operation took too long; neither has a class for it."""
 
 
 def train_worker(job: dict[str, Any]) -> None:
@@ -42,10 +45,28 @@ def train_worker(job: dict[str, Any]) -> None:
         if cfg.run.threads:
             torch.set_num_threads(cfg.run.threads)
         task = make_task(job["network"], cfg)
-        state, figures = run_task(task, cfg.run, context, context.run_folder)
+        with told_hang(job["hang_timeout_s"]):
+            state, figures = run_task(task, cfg.run, context, context.run_folder)
         if context.rank == 0:
             weights = task.save(state, context.run_folder, figures)
             context.finish({"weights": weights.name, "steps": state.step, "figures": figures})
+
+
+@contextmanager
+def told_hang(timeout_s: float) -> Iterator[None]:
+    """Say in words that another worker did not answer within the process group's `timeout_s`.
+
+    With NCCL the watchdog of torch may end the process first; Ray restarts the workers either way.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(words in str(error) for words in _TIMEOUTS):
+            raise
+        raise SegTalkerError(
+            f"no answer from another worker for {timeout_s:g} s: it hangs, or the network is cut. All workers "
+            "begin again from the last committed checkpoint. If it was only slow, raise --hang-timeout."
+        ) from error
 
 
 class RayContext:

@@ -19,12 +19,16 @@ class Scale:
     gpus_per_worker: float = 0
     cpus_per_worker: float = 1
     max_failures: int = 3
+    hang_timeout_s: int = 1200
+    """How long workers wait for one that does not answer before all begin again."""
     wait_for_nodes: bool = False
     validate_apart: bool = False
 
     def __post_init__(self) -> None:
         if self.workers < 1 or min(self.gpus_per_worker, self.cpus_per_worker) < 0 or not self.worker:
             raise ConfigError("--workers must be >= 1, and each needs a CPU or GPU or a share of one.")
+        if self.hang_timeout_s < 1:
+            raise ConfigError(f"--hang-timeout {self.hang_timeout_s}: must be at least 1 second.")
         if self.max_workers and self.max_workers < self.workers:
             raise ConfigError(f"--max-workers {self.max_workers} is less than --workers {self.workers}.")
 

@@ -28,7 +28,7 @@ from ray.train import (
     ValidationConfig,
     ValidationTaskConfig,
 )
-from ray.train.torch import TorchTrainer
+from ray.train.torch import TorchConfig, TorchTrainer
 
 from ray_jobs.context import OUTCOME, train_worker
 from ray_jobs.paths import kept
@@ -62,7 +62,13 @@ def train(
         if not scale.wait_for_nodes:
             check_room(scale, [node["Resources"] for node in ray.nodes() if node["Alive"]])
         write_bytes(join(run, "config.yaml"), to_yaml(cfg).encode())
-        job = {"network": network, "cfg": cfg, "run": run, "validate_apart": scale.validate_apart}
+        job = {
+            "network": network,
+            "cfg": cfg,
+            "run": run,
+            "validate_apart": scale.validate_apart,
+            "hang_timeout_s": scale.hang_timeout_s,
+        }
         _fit(job, scale, _run_config(root, name, cfg.run.keep, scale))
     outcome = json.loads(read_bytes(join(run, OUTCOME)))
     return {**outcome, "run": run, "weights": join(run, outcome["weights"])}
@@ -111,6 +117,9 @@ def _run_config(root: str, name: str, keep: int, scale: Scale) -> RunConfig:
 
 def _fit(job: dict[str, Any], scale: Scale, run_config: RunConfig) -> None:
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # else relative paths of a configuration break
+    os.environ.setdefault(
+        "RAY_TRAIN_COLLECTIVE_TIMEOUT_S", str(scale.hang_timeout_s)
+    )  # else Ray waits for ever
     workers: Any = (scale.workers, scale.max_workers) if scale.max_workers else scale.workers
     scaling = ScalingConfig(
         num_workers=workers,
@@ -127,6 +136,7 @@ def _fit(job: dict[str, Any], scale: Scale, run_config: RunConfig) -> None:
         train_loop_config=job,
         scaling_config=scaling,
         run_config=run_config,
+        torch_config=TorchConfig(timeout_s=scale.hang_timeout_s),
         validation_config=validation if scale.validate_apart else None,  # type: ignore[call-arg]
     )
     try:
@@ -191,6 +201,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="restarts after a lost worker or node (default: 3; -1: no end)",
     )
     parser.add_argument(
+        "--hang-timeout",
+        type=int,
+        default=1200,
+        metavar="S",
+        help="seconds that workers wait for one that does not answer before all begin again (default: 1200)",
+    )
+    parser.add_argument(
         "--validate-apart",
         action="store_true",
         help="held-out figures by one more task of a worker's size, into RUN/validation; the workers go on",
@@ -211,6 +228,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             gpus_per_worker=options.gpus_per_worker,
             cpus_per_worker=options.cpus_per_worker,
             max_failures=options.max_failures,
+            hang_timeout_s=options.hang_timeout,
             wait_for_nodes=options.wait_for_nodes,
             validate_apart=options.validate_apart,
         )

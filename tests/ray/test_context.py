@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from segtalker.errors import DataError
 from segtalker.storage import join, put_folder, read_bytes, remove, write_bytes
@@ -12,6 +14,7 @@ from segtalker.training.loop import LocalContext, RunConfig
 from segtalker.training.resume import resume
 from segtalker.training.run import run_task
 from segtalker.training.state import list_states
+from tests.training.ranks import run_ranks
 from tests.training.toy import ToyTask
 
 pytestmark = pytest.mark.ray
@@ -22,7 +25,6 @@ RUN = RunConfig(max_steps=6, save_every=2, keep=3, log_every=6, validate_every=0
 def run(store, tmp_path, monkeypatch):
     """The URI of a run with committed checkpoints of the steps 2, 4 and 6, of which Ray kept all."""
     import ray.train.torch
-    import torch
 
     run_task(ToyTask(6), RUN, LocalContext(tmp_path / "states", "cpu"), tmp_path / "figures", quiet=True)
     names = []
@@ -86,3 +88,25 @@ def test_a_run_whose_checkpoints_are_all_damaged_ends(run, tmp_path):
         remove(join(run, f"step_{step:08d}", "MANIFEST.json"))
     with pytest.raises(DataError, match="step_00000006: no MANIFEST.*None of the run's 3 checkpoints"):
         resumed(run, tmp_path)
+
+
+def test_a_worker_that_never_answers_ends_the_attempt_of_the_others_with_a_sentence(tmp_path):
+    from ray_jobs.context import told_hang
+
+    def work(rank):
+        if rank:
+            time.sleep(1.0)  # longer than anyone waits
+            return None
+        with told_hang(0.5):
+            torch.distributed.all_reduce(torch.ones(1))
+
+    told, _ = run_ranks(work, tmp_path, timeout_s=0.5)
+    assert told.startswith("SegTalkerError: no answer from another worker for 0.5 s: it hangs")
+    assert "last committed checkpoint" in told and "--hang-timeout" in told
+
+
+def test_another_error_of_a_worker_is_left_as_it_is():
+    from ray_jobs.context import told_hang
+
+    with pytest.raises(RuntimeError, match="^out of memory$"), told_hang(1):
+        raise RuntimeError("out of memory")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -185,6 +187,7 @@ def test_every_parameter_takes_part_in_every_step(network, tiny_corpus, tmp_path
         (["--workers", "3"], 2, "batch of 4 cannot be shared by 3 workers"),
         (["--workers", "2", "--set", "accumulate=4"], 2, "a batch of 2 cannot be accumulated in 4"),
         (["--workers", "0"], 2, "--workers must be >= 1"),
+        (["--hang-timeout", "0"], 2, "--hang-timeout 0: must be at least 1 second"),
         (["--workers", "2", "--max-workers", "1"], 2, "--max-workers 1 is less than --workers 2"),
         (["--workers", "2", "--max-workers", "4"], 2, "batch of 4 cannot be shared by 3 workers"),
         (["--set", "run.device=cuda"], 2, "run.device is cuda"),
@@ -224,6 +227,25 @@ def test_more_than_the_cluster_has_is_refused_at_once(
     assert job.main([*arguments(overrides, tmp_path), "--workers", "2", *more]) == 2
     line = capsys.readouterr().err
     assert message in line and "--wait-for-nodes" in line and line.count("\n") == 1
+
+
+def test_workers_wait_for_each_other_as_long_as_they_are_told(overrides, tmp_path, monkeypatch):
+    from ray_jobs import train as job
+
+    def start(worker, *, train_loop_config, torch_config, **others):
+        told.extend([torch_config.timeout_s, train_loop_config["hang_timeout_s"]])
+        outcome = Path(train_loop_config["run"]) / "outcome.json"
+        outcome.write_text(json.dumps({"weights": "x", "steps": 6, "figures": {}}))
+        return SimpleNamespace(fit=lambda: None)
+
+    told: list[int] = []
+    monkeypatch.setenv("RAY_TRAIN_COLLECTIVE_TIMEOUT_S", "")  # so that it is put back
+    monkeypatch.delenv("RAY_TRAIN_COLLECTIVE_TIMEOUT_S")
+    monkeypatch.setattr(job.ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(job.ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
+    monkeypatch.setattr(job, "TorchTrainer", start)
+    assert job.main([*arguments(overrides, tmp_path), "--hang-timeout", "90"]) == 0
+    assert told == [90, 90] and os.environ["RAY_TRAIN_COLLECTIVE_TIMEOUT_S"] == "90"
 
 
 def test_shares_of_a_processor_fit_exactly():

@@ -72,6 +72,6 @@ def run_ranks(
     for process in started:
         process.start()
     for process in started:
-        process.join(2 * timeout_s)
+        process.join(30 + timeout_s)
         process.kill()
     return [pickle.loads(file.read_bytes()) for file in files]
