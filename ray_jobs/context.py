@@ -65,7 +65,7 @@ def told_hang(timeout_s: float) -> Iterator[None]:
             raise
         raise SegTalkerError(
             f"no answer from another worker for {timeout_s:g} s: it hangs, or the network is cut. All "
-            "workers begin again from the last committed checkpoint. If it was only slow, raise --hang-timeout."
+            "begin again from the last committed checkpoint. If it was only slow, raise --hang-timeout."
         ) from error
 
 
