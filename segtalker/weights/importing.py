@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class Imported:
     """Tensors of the file that the table drops, each with the reason."""
     fates: tuple[Fate, ...] = ()
     """Of a start for another network: what became of every tensor."""
-    others: tuple[str, ...] = field(default=())
+    others: tuple[str, ...] = ()
     """What else the file could be imported as."""
 
 

@@ -76,8 +76,9 @@ def _mediapipe(name: str, folder: str, sha256: str, size: int, consumer: str) ->
 _STYLEGAN2_LICENCE = (
     "NVIDIA Source Code License-NC: research and evaluation only; trained on FFHQ (CC BY-NC-SA 4.0)"
 )
-_STYLEGAN2_PICKLES = "https://catalog.ngc.nvidia.com/orgs/nvidia/teams/research/models/stylegan2"
-_STYLEGAN2_PORT = "https://github.com/rosinality/stylegan2-pytorch (config-f), "
+_STYLEGAN2_URL = "https://api.ngc.nvidia.com/v2/models/nvidia/research/stylegan2/versions/1/files/"
+_STYLEGAN2_PORT = " (or stylegan2-ffhq-config-f.pt of https://github.com/rosinality/stylegan2-pytorch)"
+_AVHUBERT_URL = "https://dl.fbaipublicfiles.com/avhubert/model/lrs3_vox/noise-pretrain/"
 _AVHUBERT_LICENCE = (
     "AV-HuBERT is licensed under the AV-HuBERT license, Copyright (c) Meta Platforms, Inc. All Rights "
     "Reserved. Non-commercial research only; no production, military, surveillance or biometric use; not to "
@@ -90,8 +91,9 @@ def _imported(name: str, group: str, licence: str, consumer: str, url: str) -> W
     return WeightsRow(name, group, filename, None, None, licence, consumer, UserImport(url))
 
 
-def _stylegan2(size: int, url: str) -> tuple[WeightsRow, WeightsRow]:
-    name = f"stylegan2_ffhq_{size}"
+def _stylegan2(size: int, other: str = "") -> tuple[WeightsRow, WeightsRow]:
+    """Generator and discriminator, which are in one file."""
+    name, url = f"stylegan2_ffhq_{size}", f"{_STYLEGAN2_URL}stylegan2-ffhq-{size}x{size}.pkl{other}"
     start = "where a training of SGI starts from"
     return (
         _imported(name, "stylegan2", _STYLEGAN2_LICENCE, f"{start} (--as sgi)", url),
@@ -100,7 +102,7 @@ def _stylegan2(size: int, url: str) -> tuple[WeightsRow, WeightsRow]:
 
 
 def _avhubert(size: str) -> WeightsRow:
-    url = "https://facebookresearch.github.io/av_hubert"
+    url = f"{_AVHUBERT_URL}{size}_vox_iter5.pt (terms: https://github.com/facebookresearch/av_hubert)"
     consumer = "segtalker train tsg (key `speech`)"
     return _imported(f"avhubert_{size}", "speech", _AVHUBERT_LICENCE, consumer, url)
 
@@ -144,9 +146,9 @@ ROWS: tuple[WeightsRow, ...] = (
         consumer="segtalker.parsing.bisenet",
         source=UserDownload("https://github.com/zllrunning/face-parsing.PyTorch (README, pretrained model)"),
     ),
-    *_stylegan2(256, _STYLEGAN2_PICKLES),
-    *_stylegan2(512, _STYLEGAN2_PICKLES),
-    *_stylegan2(1024, _STYLEGAN2_PORT + _STYLEGAN2_PICKLES),
+    *_stylegan2(256),
+    *_stylegan2(512),
+    *_stylegan2(1024, _STYLEGAN2_PORT),
     _avhubert("base"),
     _avhubert("large"),
 )

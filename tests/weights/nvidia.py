@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 SOURCE = "raise SystemExit('the source code inside a network file was run')"
@@ -27,7 +28,8 @@ class Persistent:
             "_modules": {},
             "_forward_hooks": {},
             "_non_persistent_buffers_set": set(),
-            "init_kwargs": EasyDict(z_dim=512),
+            "_init_kwargs": EasyDict(z_dim=512),
+            "weight_gain": 1 / np.sqrt(12),
         }
 
     def __reduce__(self) -> Any:

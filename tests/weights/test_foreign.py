@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,18 @@ def test_what_is_no_network_is_told_apart(content: bytes, words: str, tmp_path: 
 def test_a_missing_file_is_named(tmp_path: Path):
     with pytest.raises(WeightsError, match="none.pt: no such file"):
         open_foreign(tmp_path / "none.pt")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("lpips") is None, reason="the package lpips is not installed")
+def test_files_that_were_published_are_read_as_torch_reads_them():
+    package = Path(importlib.util.find_spec("lpips").origin).parent
+    files = sorted((package / "weights").rglob("*.pth"))
+    assert len(files) >= 3
+    for path in files:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+        group = open_foreign(path).groups[""]
+        assert group.keys() == values.keys()
+        assert all(torch.equal(group[name].load(), value) for name, value in values.items())
 
 
 def test_dictionaries_that_branch_without_end_are_seen_once(tmp_path: Path):

@@ -18,8 +18,8 @@ from segtalker.weights.convert.table import Dropped, KeyTable, Shape, same_shape
 from segtalker.weights.convert.weight_norm import as_pairs
 from segtalker.weights.pickles.tensors import StoredTensor
 
-PREFIXES = ("", "encoder.w2v_model.", "audio_encoder.w2v_model.")
-"""Before every key: pretrained, fine-tuned for reading lips or speech, inside a lip-sync network."""
+PREFIXES = ("", "encoder.w2v_model.", "w2v_encoder.w2v_model.", "audio_encoder.w2v_model.")
+"""Before every key: pretrained, fine-tuned to write text (two kinds), inside a lip-sync network."""
 DROPPED = (
     Dropped(r"feature_extractor_video\..+", "the video half"),
     Dropped(r"mask_emb", "stands for hidden input in pretraining"),
