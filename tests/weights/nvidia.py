@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 import types
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
+from torch.nn import Parameter
 
 SOURCE = "raise SystemExit('the source code inside a network file was run')"
 
@@ -23,10 +25,10 @@ class Persistent:
         self.class_name = class_name
         self.state: dict[str, Any] = {
             "training": False,
-            "_parameters": {},
-            "_buffers": {},
-            "_modules": {},
-            "_forward_hooks": {},
+            "_parameters": OrderedDict(),
+            "_buffers": OrderedDict(),
+            "_modules": OrderedDict(),
+            "_forward_hooks": OrderedDict(),
             "_non_persistent_buffers_set": set(),
             "_init_kwargs": EasyDict(z_dim=512),
             "weight_gain": 1 / np.sqrt(12),
@@ -51,7 +53,10 @@ def persistent(class_name: str, tensors: Mapping[str, Tensor], buffers: tuple[st
         module = root
         for parent in parents:
             module = module.state["_modules"].setdefault(parent, Persistent(parent))
-        module.state["_buffers" if leaf in buffers else "_parameters"][leaf] = value
+        if leaf in buffers:
+            module.state["_buffers"][leaf] = value
+        else:
+            module.state["_parameters"][leaf] = Parameter(value)
     return root
 
 

@@ -40,7 +40,7 @@ class NumpyArray:
         _, shape, kind, fortran, raw = state
         if not isinstance(kind, NumpyType) or type(shape) is not tuple:
             raise TypeError("an array that is not of numbers")
-        values = np.frombuffer(_raw(raw), kind.dtype)
+        values = np.frombuffer(raw, kind.dtype)
         if any(type(size) is not int or size < 0 for size in shape) or math.prod(shape) != values.size:
             raise ValueError(f"an array of shape {shape!r} with {values.size} numbers")
         self.shape = shape
@@ -57,9 +57,4 @@ def numpy_scalar(kind: Any, raw: Any) -> Any:
     """One number of `kind` as Python's own."""
     if not isinstance(kind, NumpyType):
         raise TypeError("a number of no type")
-    return np.frombuffer(_raw(raw), kind.dtype, count=1)[0].item()
-
-
-def _raw(raw: Any) -> Any:
-    """Bytes; the oldest Python wrote them as text."""
-    return raw.encode("latin-1") if type(raw) is str else raw
+    return np.frombuffer(raw, kind.dtype, count=1)[0].item()

@@ -18,6 +18,8 @@ from segtalker.errors import WeightsError
 from segtalker.weights.pickles.opcodes import OPERATIONS
 
 _LONGEST_LINE = 4096
+_FREE_COPIES = 1_000_000
+"""Items and bytes that calls may copy beyond twice the length of the pickle."""
 
 
 class PickleMachine:
@@ -40,6 +42,7 @@ class PickleMachine:
         self.find_global: Callable[[str, str], Any] = find_global
         self.find_persistent = find_persistent
         self._data = data
+        self._copied = 0
 
     def run(self) -> Any:
         """The value of the pickle; `WeightsError` if it is damaged or wants more than plain data."""
@@ -100,6 +103,12 @@ class PickleMachine:
         """Everything that was pushed since the last mark."""
         items, self.stack = self.stack, self.marks.pop()
         return items
+
+    def charge(self, arguments: tuple[Any, ...]) -> None:
+        """Count what a call may copy: one value named again and again would fill the memory."""
+        self._copied += sum(len(value) for value in arguments if hasattr(value, "__len__"))
+        if self._copied > 2 * len(self._data) + _FREE_COPIES:
+            raise WeightsError(f"{self.place}: refused, nothing was run: it copies the same values for ever.")
 
     def refusal(self, what: str) -> WeightsError:
         """The error for something that plain data does not contain."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     Operation = Callable[[PickleMachine], None]
 
+_LONGEST_KEY = 16
+
 OPERATIONS: dict[int, Operation] = {}
 
 
@@ -44,9 +46,11 @@ class Inert:
 
 
 def checked_key(value: Any) -> Any:
-    """`value` if it may be a key of a dictionary or in a set; nested tuples could take for ever to hash."""
+    """`value` if it may be a key of a dictionary or in a set; long or nested tuples take long to hash."""
     flat = value if type(value) is tuple else (value,)
-    if not all(isinstance(item, (str, int, float, bytes, type(None), Global, Inert)) for item in flat):
+    if len(flat) > _LONGEST_KEY or not all(
+        isinstance(item, (str, int, float, bytes, type(None), Global, Inert)) for item in flat
+    ):
         raise TypeError(f"a {type(value).__name__} as a key")
     return value
 
@@ -254,6 +258,7 @@ def _call(machine: PickleMachine, called: Any, arguments: Any, named: Any) -> An
         raise machine.refusal(f"to call a {type(called).__name__}")
     if type(arguments) is not tuple or type(named) is not dict:
         raise TypeError(f"arguments of {called.name} that are no tuple")
+    machine.charge(arguments)
     return called.build(*arguments, **named)
 
 

@@ -170,6 +170,24 @@ def test_what_claims_to_be_huge_takes_no_memory(tmp_path: Path):
     assert peak < 2_000_000
 
 
+def test_one_value_named_again_and_again_fills_no_memory(tmp_path: Path):
+    path, items = tmp_path / "net", 50_000
+    long = pickle.EMPTY_LIST + pickle.MARK + pickle.NONE * items + pickle.APPENDS + pickle.BINPUT + b"\x01"
+    text = pickle.BINUNICODE + struct.pack("<I", items) + b"a" * items + pickle.BINPUT + b"\x01"
+    for value, called in ((long, b"cbuiltins\nlist\n"), (text, b"c_codecs\nencode\n")):
+        again = called + pickle.BINGET + b"\x01" + pickle.TUPLE1 + pickle.REDUCE
+        path.write_bytes(b"\x80\x02" + value + again * 3000 + b".")
+        tracemalloc.start()
+        with pytest.raises(WeightsError, match="copies the same values for ever"):
+            read_pickle(path)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+        tracemalloc.stop()
+    key = pickle.dumps({tuple(range(17)): 1}, 2)
+    path.write_bytes(key)
+    with pytest.raises(WeightsError, match="a tuple as a key"):
+        read_pickle(path)
+
+
 def test_records_are_looked_up_and_never_become_paths(tmp_path: Path):
     (tmp_path / "secret").write_bytes(struct.pack("<4f", 1, 2, 3, 4))
     path = tmp_path / "folder" / "net"
