@@ -12,12 +12,14 @@ import argparse
 import json
 import logging
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 import ray
 import torch
+from ray.util.annotations import RayDeprecationWarning
 
 from ray_jobs.paths import absolute, kept
 from segtalker import cli_prepare
@@ -115,13 +117,17 @@ def _run_round(
     clips = ray.data.from_items(items, override_num_blocks=len(items))
     # One clip at a time: a dying worker takes no other clip with it.
     pool = ray.data.ActorPoolStrategy(size=min(workers, len(rows)), max_tasks_in_flight_per_actor=1)
-    outcomes = clips.map(
-        worker,  # type: ignore[arg-type]
-        fn_constructor_args=(to_dict(cfg), str(out)),
-        compute=pool,
-        num_cpus=1,
-        max_task_retries=0,
-    )
+    with warnings.catch_warnings():
+        # Ray 2.60 wants options by names of their own, and has none for this one (github.com/ray-project/ray
+        # issue 65227); without it Ray itself would repeat a clip that kills its workers for ever.
+        warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", RayDeprecationWarning)
+        outcomes = clips.map(
+            worker,  # type: ignore[arg-type]
+            fn_constructor_args=(to_dict(cfg), str(out)),
+            compute=pool,
+            num_cpus=1,
+            max_task_retries=0,
+        )
     for row in outcomes.iter_rows():
         yield outcome_from_values(json.loads(row["outcome"]))
 
