@@ -43,11 +43,6 @@ class ForeignFile:
     settings: dict[str, Any] = field(default_factory=dict)
     """The plain values of the outermost dictionary (its `cfg`, `args`, ...)."""
 
-    @property
-    def size(self) -> int:
-        """Bytes on the disk."""
-        return self.path.stat().st_size
-
 
 @dataclass(frozen=True)
 class SafeTensor:

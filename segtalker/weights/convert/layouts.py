@@ -56,7 +56,7 @@ class Match:
     @property
     def title(self) -> str:
         """What was found, and where."""
-        return self.layout.title + (f", in '{self.group}'" if self.group else "")
+        return self.layout.title + (f", in {self.group!r}" if self.group else "")
 
     def plan(self) -> tuple[Any, KeyTable]:
         """Our configuration of this network and its table of keys; `WeightsError` if the shapes make none."""
@@ -170,7 +170,7 @@ def _nearest(file: ForeignFile) -> str:
         for name, group in file.groups.items():
             lacking = [key for key in layout.signature if key not in layout.own_keys(group)]
             have = len(layout.signature) - len(lacking)
-            where = f" in '{name}'" if name else ""
+            where = f" in {name!r}" if name else ""
             found.append((-have, f"{layout.title}{where} (lacks {', '.join(map(repr, lacking))})"))
     near = [text for have, text in sorted(found, key=lambda item: item[0]) if have][:_NEAREST]
     example = ", ".join(repr(key) for key in list(next(iter(file.groups.values())))[:_NEAREST])

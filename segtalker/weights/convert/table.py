@@ -21,6 +21,7 @@ from segtalker.weights.pickles.tensors import StoredTensor
 
 Shape = tuple[int, ...]
 _SHOWN = 3
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def same_shape(pairs: Iterable[tuple[str, str]], shapes: Mapping[str, Shape]) ->
 
 
 def _some(what: str, names: list[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:_SHOWN])
+    shown = ", ".join(repr(name[:_LONGEST_NAME]) for name in names[:_SHOWN])
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{what} {shown or 'none'}{more}"
 

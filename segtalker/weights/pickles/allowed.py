@@ -38,6 +38,8 @@ _OTHERS = {
 }
 """Modules whose objects people have in good faith, and what to do about them."""
 
+_LONGEST_NAME = 100
+
 _STORAGES = {
     "Bool": torch.bool,
     "Byte": torch.uint8,
@@ -78,6 +80,7 @@ def allow_list(place: str, load_nested: Callable[[memoryview], Storage]) -> Find
     def find(module: str, name: str) -> Any:
         module = {"__builtin__": "builtins", "torch.cuda": "torch"}.get(module, module)
         full = f"{module}.{name}"
+        shown = repr(full[:_LONGEST_NAME])  # it may hold line feeds and what terminals obey
         if module == "torch" and name in _DTYPES:
             return _DTYPES[name]
         if module == "torch" and name.endswith("Storage") and name.removesuffix("Storage") in _STORAGES:
@@ -88,9 +91,9 @@ def allow_list(place: str, load_nested: Callable[[memoryview], Storage]) -> Find
             return Global(full, lambda *arguments, **_: Inert(full, *arguments))
         for start, what in _OTHERS.items():
             if module.startswith(start):
-                raise WeightsError(f"{place}: refused, nothing was run: '{full}', {what}.")
+                raise WeightsError(f"{place}: refused, nothing was run: {shown}, {what}.")
         raise WeightsError(
-            f"{place}: refused, nothing was run: it names '{full}', which no network file needs. "
+            f"{place}: refused, nothing was run: it names {shown}, which no network file needs. "
             "Use a file from its publisher, or ask its owner for a safetensors file."
         )
 

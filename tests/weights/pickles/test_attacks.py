@@ -98,6 +98,16 @@ def test_a_known_gadget_is_refused_by_its_name(gadget: tuple, tmp_path: Path):
     refused(path, rf"nothing was run: it names '{module.replace('__builtin__', 'builtins')}\.{name}'")
 
 
+def test_a_name_cannot_write_to_the_terminal(tmp_path: Path):
+    name = "a\n\x1b[2Jb" + "c" * 5000
+    text = b"X" + len(name).to_bytes(4, "little") + name.encode()
+    path = tmp_path / "net.pkl"
+    path.write_bytes(b"\x80\x04" + 2 * text + pickle.STACK_GLOBAL + b".")
+    with pytest.raises(WeightsError, match="nothing was run: it names ") as caught:
+        open_foreign(path)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 500
+
+
 def test_the_classes_of_configurations_are_inert_whatever_they_are_told(tmp_path: Path):
     path = tmp_path / "net.pt"
     payload = named("fairseq.tasks", "load", "x")[2:-1]
