@@ -74,7 +74,7 @@ def pool(job: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 def containers(job: dict[str, Any]) -> list[dict[str, Any]]:
     cluster = job["spec"]["rayClusterSpec"]
     pods = [group["template"]["spec"] for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])]
-    return [c for pod in pods for c in (*pod.get("initContainers", ()), *pod["containers"])]
+    return [container for pod in pods for container in pod["containers"]]
 
 
 def images() -> dict[str, str]:
@@ -121,7 +121,7 @@ def test_pods_have_limits_no_root_and_secrets_by_name_alone(name: str):
         assert all(isinstance(value, str) for value in group["rayStartParams"].values())
         (main,) = pod["containers"]
         assert main["resources"]["requests"] == main["resources"]["limits"]
-        mounted = {m["name"] for c in (main, *pod.get("initContainers", ())) for m in c["volumeMounts"]}
+        mounted = {mount["name"] for mount in main["volumeMounts"]}
         assert mounted == {volume["name"] for volume in pod["volumes"]}
     for container in containers(job):
         assert container["envFrom"] == [{"secretRef": {"name": "segtalker-s3"}}]
@@ -160,16 +160,11 @@ def test_four_gpus_share_the_batch_of_the_paper():
     assert (options.workers, cfg.data.items // options.workers) == (4, 4)
 
 
-def test_the_generator_finds_the_expert_where_its_pod_fetched_it():
-    job = load(JOBS["tsg"])
-    options = parse_train(job["spec"]["entrypoint"])
+def test_the_generator_finds_the_expert_where_the_job_before_put_it():
+    options = parse_train(load(JOBS["tsg"])["spec"]["entrypoint"])
     cfg = load_train_config("tsg", options.config, options.overrides)
-    pod = pool(job)[0]["template"]["spec"]
-    (fetch,) = pod["initContainers"]
-    assert f'Path("{cfg.syncnet}")' in fetch["args"][0]
-    assert fetch["volumeMounts"][0] in pod["containers"][0]["volumeMounts"]
-    compile(fetch["args"][0], "initContainer", "exec")
-    assert fetch["env"][0]["value"].startswith(options.storage + "/syncnet-")
+    assert cfg.syncnet == f"{options.storage}/syncnet-RUN/syncnet.safetensors"
+    assert f"--set syncnet={cfg.syncnet}" in GUIDE
 
 
 def test_the_entrypoint_of_the_preparation_is_a_command_that_its_pods_have_room_for(

@@ -79,7 +79,7 @@ def fetch_once(file: RemoteFile, path: Path) -> None:
     """Bring a file to `path` in the cache unless it is there: complete and as sealed, or not at all."""
     if _is_there(file, path):
         return
-    with _alone(path.name):
+    with alone(path.name):
         if _is_there(file, path):
             return
         for left in path.parent.glob(f".*{path.name}*"):  # by a process that was killed
@@ -107,7 +107,7 @@ def _is_there(file: RemoteFile, path: Path) -> bool:
 def _catalogue(corpus: str) -> list[dict[str, Any]]:
     """The sealed parts of a corpus; fetched when something in the bucket has changed, else as kept here."""
     kept = shard_cache_dir() / f"{hashlib.sha256(corpus.encode()).hexdigest()}.json"
-    with _alone(kept.name):
+    with alone(kept.name):
         stamps = stamp_files(corpus)
         listing = {n: s for n, s in stamps.items() if n.rpartition("/")[2] in (MANIFEST, INDEX_NAME)}
         with suppress(OSError, ValueError, KeyError):  # absent, or damaged: then it is made again
@@ -164,7 +164,7 @@ def _not_as_sealed(file: RemoteFile, size: int) -> str:
 
 
 @contextmanager
-def _alone(name: str) -> Iterator[None]:
+def alone(name: str) -> Iterator[None]:
     """Keep the other processes of this machine from the file `name` of the cache."""
     root = shard_cache_dir()
     try:

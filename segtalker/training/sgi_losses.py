@@ -30,6 +30,7 @@ from segtalker.models.frozen.arcface import ArcFace, ArcFaceConfig
 from segtalker.models.frozen.lpips import LPIPS, LPIPSNet
 from segtalker.models.frozen.maskgan_unet import ParsingUNet, ParsingUNetConfig
 from segtalker.regions import NUM_REGIONS, Region
+from segtalker.training.weights_uri import local_weights
 from segtalker.weights.checkpoint import load_weights
 
 _DETAIL = (Region.LIP, Region.EYEBROWS, Region.EYES, Region.MOUTH, Region.EYE_GLASS)
@@ -75,18 +76,18 @@ class SGILossConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LossNetworksConfig:
-    """Files of the frozen networks; None leaves their terms out."""
+    """Files of the frozen networks, paths or URIs; None leaves their terms out."""
 
     lpips_net: LPIPSNet = "alex"
-    lpips_trunk: Path | None = None
+    lpips_trunk: str | None = None
     """torchvision state dict of AlexNet or VGG16; the heads come with the installed `lpips` package."""
-    arcface: Path | None = None
+    arcface: str | None = None
     """Published IR-SE50 state dict."""
-    parsing_unet: Path | None = None
+    parsing_unet: str | None = None
     """Published MaskGAN U-Net state dict."""
-    parsing_mini: Path | None = None
+    parsing_mini: str | None = None
     """Our own parsing U-Net: gives `parsing_mini` and the features of `perceptual_mini`."""
-    id_mini: Path | None = None
+    id_mini: str | None = None
     """Our own identity embedder."""
 
 
@@ -149,14 +150,14 @@ class SGILosses(nn.Module):
         return super().train(False)
 
     def _network(
-        self, term: str, weight: float, path: Path | None, build: Callable[[Path], nn.Module]
+        self, term: str, weight: float, path: str | None, build: Callable[[Path], nn.Module]
     ) -> nn.Module | None:
         if not weight:
             return None
         if path is None:
             self.notes.append(f"loss term {term} is off: no weights of its network are given (`networks`).")
             return None
-        return build(path)
+        return build(local_weights(path))
 
     def _pixel_weights(self, region_map: Tensor) -> Tensor | None:
         """[N, 1, S, S], None where all pixels count alike."""

@@ -28,6 +28,7 @@ from segtalker.training.loop import Metrics, RunConfig, TrainContext
 from segtalker.training.sgi_losses import LossNetworksConfig, SGILossConfig, SGILosses
 from segtalker.training.state import OptimConfig, TrainState
 from segtalker.training.steps import Batch, accumulate, autocast, seeded
+from segtalker.training.weights_uri import local_weights
 from segtalker.weights.checkpoint import fill_weights, save_weights
 
 _WON_LOSS = 0.02
@@ -48,8 +49,8 @@ class SGITrainConfig:
         default_factory=lambda: OptimConfig(kind="adam", weight_decay=0.0, ema_decay=0.0)
     )
     run: RunConfig = field(default_factory=RunConfig)
-    start_from: Path | None = None
-    """Weights of an SGI to go on from, of the same size."""
+    start_from: str | None = None
+    """Weights of an SGI to go on from, of the same size: a path or a URI."""
     freeze_unmasked: bool = False
     """Leave the layers that no region code reaches as they were pretrained."""
     noise: Noise = "fixed"
@@ -155,7 +156,7 @@ class SGITask:
     def _new_sgi(self) -> SGI:
         net = SGI(self.cfg.model)
         if self.cfg.start_from is not None:
-            fill_weights(net, self.cfg.start_from)
+            fill_weights(net, local_weights(self.cfg.start_from))
         if self.cfg.freeze_unmasked:
             net.freeze_unmasked()
         return net

@@ -14,6 +14,7 @@ from segtalker.data.sampler import IndexedSampler
 from segtalker.training.loop import Metrics, RunConfig, StepBatches, TrainContext
 from segtalker.training.state import OptimConfig, TrainState
 from segtalker.training.steps import seeded
+from segtalker.training.weights_uri import local_weights
 from segtalker.weights.checkpoint import fill_weights, save_weights
 
 
@@ -61,7 +62,7 @@ class SingleTask(Generic[C]):
         state = TrainState(self._train.sampler, context.device, cfg.run.channels_last)
         net = seeded(lambda: type(self).network(cfg.model), cfg.run.seed)
         if (start := getattr(cfg, "start_from", None)) is not None:
-            fill_weights(net, start)
+            fill_weights(net, local_weights(start))
         state.add(self.name, net, cfg.optimizer, cfg.run.max_steps, wrap=context.wrap)
         return state
 

@@ -7,7 +7,6 @@ the few frames whose maps it can afford to draw, and would know no voice but tho
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -36,8 +35,8 @@ class SpeechTrainConfig:
     clips: ClipsConfig
     model: SpeechEncoderConfig = field(default_factory=SpeechEncoderConfig)
     data: SpeechDataConfig = field(default_factory=SpeechDataConfig)
-    start_from: Path | None = None
-    """Weights of a speech encoder to go on from, of the same size."""
+    start_from: str | None = None
+    """Weights of a speech encoder to go on from, of the same size: a path or a URI."""
     phone_weight: float = 0.3
     """Of the cross-entropy of the phones."""
     mouth_weight: float = 4.0

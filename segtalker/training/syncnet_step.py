@@ -31,6 +31,7 @@ from segtalker.training.maps import pool_lower_half
 from segtalker.training.phones import note_missing_phones, phone_loss
 from segtalker.training.state import OptimConfig, TrainState
 from segtalker.training.steps import Batch, accumulate, autocast, seeded
+from segtalker.training.weights_uri import local_weights
 from segtalker.weights.checkpoint import fill_weights, save_weights
 
 EVALUATION_GAP = 10
@@ -66,8 +67,8 @@ class SyncNetTrainConfig:
     loss: SyncLossConfig = field(default_factory=SyncLossConfig)
     optimizer: OptimConfig = field(default_factory=OptimConfig)
     run: RunConfig = field(default_factory=RunConfig)
-    start_from: Path | None = None
-    """Weights of a SyncNet to go on from, of the same size."""
+    start_from: str | None = None
+    """Weights of a SyncNet to go on from, of the same size: a path or a URI."""
     name: str = "syncnet"
     """Of the weights file."""
     accumulate: int = 1
@@ -95,7 +96,7 @@ class SyncNetTask:
         state = TrainState(self._train.sampler, context.device, cfg.run.channels_last)
         net = seeded(lambda: Embedder(SyncNet(cfg.model), cfg.loss.phone_weight > 0), cfg.run.seed)
         if cfg.start_from is not None:
-            fill_weights(net.syncnet, cfg.start_from)
+            fill_weights(net.syncnet, local_weights(cfg.start_from))
         state.add("syncnet", net, cfg.optimizer, cfg.run.max_steps, wrap=context.wrap)
         return state
 

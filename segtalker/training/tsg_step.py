@@ -33,6 +33,7 @@ from segtalker.training.phones import note_missing_phones
 from segtalker.training.state import OptimConfig, TrainState
 from segtalker.training.steps import Batch, accumulate, autocast, seeded
 from segtalker.training.talk import choose_reference, talk
+from segtalker.training.weights_uri import local_weights
 from segtalker.weights.checkpoint import fill_weights, load_weights, save_weights
 
 
@@ -67,13 +68,13 @@ class TSGTrainConfig:
     loss: TSGLossConfig = field(default_factory=TSGLossConfig)
     optimizer: OptimConfig = field(default_factory=OptimConfig)
     run: RunConfig = field(default_factory=RunConfig)
-    start_from: Path | None = None
-    """Weights of a TSG to go on from, of the same size."""
-    speech: Path | None = None
+    start_from: str | None = None
+    """Weights of a TSG to go on from, of the same size: a path or a URI, as of all weights here."""
+    speech: str | None = None
     """Weights of a trained speech encoder to listen with; without it the context encoder starts at random."""
     tune_speech: bool = False
     """Train a pretrained speech encoder (of `speech` or `start_from`) further; else it stays as it is."""
-    syncnet: Path | None = None
+    syncnet: str | None = None
     """Weights of the frozen SyncNet; without it the sync loss is off."""
     sync_from: int = 0
     """First step with the sync loss."""
@@ -111,7 +112,7 @@ class TSGTask:
         state = TrainState(self._train.sampler, context.device, cfg.run.channels_last)
         net = seeded(lambda: TalkingNet(TSG(cfg.model)), cfg.run.seed)
         if cfg.start_from is not None:
-            fill_weights(net.tsg, cfg.start_from)
+            fill_weights(net.tsg, local_weights(cfg.start_from))
         if cfg.speech is not None:
             self._take_over(net.tsg, cfg.speech)
         pretrained = cfg.speech is not None or cfg.start_from is not None
@@ -119,7 +120,7 @@ class TSGTask:
             net.tsg.context_encoder.requires_grad_(cfg.tune_speech or not pretrained)
         state.add("tsg", net, cfg.optimizer, cfg.run.max_steps, wrap=context.wrap)
         if cfg.syncnet is not None and cfg.loss.sync_weight and cfg.data.frames == 5:
-            expert = load_weights(cfg.syncnet, "syncnet", context.device)
+            expert = load_weights(local_weights(cfg.syncnet), "syncnet", context.device)
             assert isinstance(expert, SyncNet)
             self._expert = expert.requires_grad_(False)
         self._weights = self._weights.to(context.device)
@@ -182,9 +183,9 @@ class TSGTask:
         info = {"steps": state.step, "seed": self.cfg.run.seed, "figures": dict(figures)}
         return save_weights(net.tsg, self.cfg.model, folder / "tsg.safetensors", info)
 
-    def _take_over(self, tsg: TSG, path: Path) -> None:
+    def _take_over(self, tsg: TSG, path: str) -> None:
         """Give `tsg` the trained context encoder in `path`."""
-        encoder = load_weights(path, "speech")
+        encoder = load_weights(local_weights(path), "speech")
         assert isinstance(encoder, SpeechEncoder)
         if tsg.cfg.context is None or tsg.context_encoder is None:
             raise ConfigError(
