@@ -83,6 +83,15 @@ def test_a_run_goes_on_from_the_committed_checkpoint_before_a_damaged_one(damage
     assert names == ["step_00000006-2", "step_00000008"]
 
 
+def test_names_of_checkpoints_never_come_back(run, tmp_path):
+    from ray_jobs.context import RayContext
+
+    context = RayContext(run, tmp_path / "scratch")
+    context._registered = ["step_00000004", "step_00000006-2"]
+    names = [context._new_name(step) for step in (2, 4, 6)]
+    assert names == ["step_00000002", "step_00000004-2", "step_00000006-3"]
+
+
 def test_a_run_whose_checkpoints_are_all_damaged_ends(run, tmp_path):
     for step in (2, 4, 6):
         remove(join(run, f"step_{step:08d}", "MANIFEST.json"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -101,6 +102,23 @@ def test_a_run_goes_on_from_its_committed_checkpoint_when_a_worker_is_killed(
     # Step 5 (the fifth, after the checkpoint of four) was begun twice, the first four were not repeated.
     assert log.read_text().split() == ["0", "1", "2", "3", "4", "4", "5"]
     assert figures(Path(outcome["run"])) == figures(trained)
+    again, straight = load_file(outcome["weights"]), load_file(trained / "syncnet.safetensors")
+    assert all(torch.equal(again[name], straight[name]) for name in straight)
+
+
+def test_a_run_whose_last_checkpoint_is_damaged_ends_as_if_it_were_whole(trained, overrides, tmp_path):
+    from ray_jobs.train import Scale, train
+
+    run = tmp_path / trained.name
+    shutil.copytree(trained, run)
+    for left in ("outcome.json", "syncnet.safetensors"):
+        (run / left).unlink()
+    (run / "step_00000006" / "state-00000006.pt").write_bytes(b"cut short")
+    outcome = train("syncnet", SYNCNET, overrides, str(tmp_path), Scale(workers=2, cpus_per_worker=0.5))
+    assert json.loads((run / "starts.jsonl").read_text().splitlines()[-1]) == {"step": 4, "workers": 2}
+    # The new checkpoint of step 6 has a name of its own, so that Ray may retire the damaged one.
+    assert "step_00000006-2" in {path.name for path in run.glob("step_*")}
+    assert figures(run) == figures(trained)
     again, straight = load_file(outcome["weights"]), load_file(trained / "syncnet.safetensors")
     assert all(torch.equal(again[name], straight[name]) for name in straight)
 

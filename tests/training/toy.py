@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from segtalker.training.steps import Batch, seeded
 
 
 class ToyTask:
-    """A `Task` of four samples a step, two numbers each."""
+    """As much of a `Task` as `run_task` asks for: four samples a step, two numbers each."""
 
     def __init__(self, max_steps: int) -> None:
         self.notes: list[str] = []
@@ -50,9 +49,6 @@ class ToyTask:
 
     def alert(self, step: int, metrics: Mapping[str, float]) -> str | None:
         return None
-
-    def save(self, state: TrainState, folder: Path, figures: Mapping[str, float]) -> Path:
-        raise NotImplementedError
 
 
 def toy_loss(net: nn.Module, batch: Batch) -> Tensor:
