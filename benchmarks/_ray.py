@@ -125,7 +125,7 @@ def committed_step(storage: Path) -> int:
     """Step of the last checkpoint that Ray has registered for the only run in a storage; 0: none yet."""
     for path in storage.glob("*/checkpoint_manager_snapshot.json"):
         latest = json.loads(path.read_text())["latest_checkpoint_result"]
-        return int(latest["checkpoint_dir_name"].removeprefix("step_")) if latest else 0
+        return int(latest["checkpoint_dir_name"].split("_")[1].partition("-")[0]) if latest else 0
     return 0
 
 

@@ -29,9 +29,6 @@ QUIET = {
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
     "RAY_TRAIN_METRICS_ENABLED": "0",
-    # An uploaded working directory is kept for 10 minutes, then only while a job runs on it: a line that is
-    # submitted just as another ends would find it there and see it deleted before its own job begins.
-    "RAY_RUNTIME_ENV_TEMPORARY_REFERENCE_EXPIRATION_S": str(7 * 24 * 3600),
 }
 _STORE_BYTES = 150 << 20
 
@@ -86,8 +83,8 @@ def local_cluster(nodes: int = 2, cpus: float = 2) -> Iterator[LocalCluster]:
     os.environ.update(QUIET)
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # jobs say `python`
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # sockets need a short path
-    with _ray_folder(folder):
-        cluster = LocalCluster(cpus, folder)
+    with _ray_folder(folder) as temp_dir:
+        cluster = LocalCluster(cpus, temp_dir)
     try:
         for _ in range(nodes - 1):
             cluster.add_node()
@@ -101,13 +98,18 @@ def local_cluster(nodes: int = 2, cpus: float = 2) -> Iterator[LocalCluster]:
 
 
 @contextmanager
-def _ray_folder(folder: str) -> Iterator[None]:
-    """Let Ray note the head's address here, not in /tmp/ray, which may be absent or another cluster's."""
+def _ray_folder(folder: str) -> Iterator[str]:
+    """The cluster's own `temp_dir` in a folder; meanwhile Ray notes the address of a head in there.
+
+    Otherwise it goes to /tmp/ray, which may be absent or another cluster's, and jobs do not find it: beside
+    other clusters on the machine their drivers would then connect to any of them.
+    """
     before = os.environ.get("RAY_TMPDIR")
     os.environ["RAY_TMPDIR"] = folder
-    os.makedirs(os.path.join(folder, "ray"))
+    temp_dir = os.path.join(folder, "ray")  # as Ray would call it
+    os.makedirs(temp_dir)
     try:
-        yield
+        yield temp_dir
     finally:
         del os.environ["RAY_TMPDIR"]
         if before is not None:
