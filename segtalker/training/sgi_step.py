@@ -51,6 +51,8 @@ class SGITrainConfig:
     run: RunConfig = field(default_factory=RunConfig)
     start_from: str | None = None
     """Weights of an SGI to go on from, of the same size: a path or a URI."""
+    discriminator_from: str | None = None
+    """Weights of a discriminator to go on from, of the same size: a path or a URI."""
     freeze_unmasked: bool = False
     """Leave the layers that no region code reaches as they were pretrained."""
     noise: Noise = "fixed"
@@ -63,6 +65,8 @@ class SGITrainConfig:
             raise ValueError(
                 f"discriminator.size is {self.discriminator.size}, the generator makes {self.model.size} px."
             )
+        if self.discriminator_from is not None and not self.loss.adversarial:
+            raise ValueError("discriminator_from: loss.adv_weight is 0, so no discriminator learns.")
 
 
 class SGITask:
@@ -82,7 +86,7 @@ class SGITask:
         net = seeded(self._new_sgi, cfg.run.seed)
         state.add("sgi", net, cfg.optimizer, cfg.run.max_steps, wrap=context.wrap)
         if cfg.loss.adversarial:
-            critic = seeded(lambda: Discriminator(cfg.discriminator), cfg.run.seed + 1)
+            critic = seeded(self._new_discriminator, cfg.run.seed + 1)
             state.add(
                 "discriminator", critic, cfg.d_optimizer, cfg.run.max_steps, ema=False, wrap=context.wrap
             )
@@ -159,6 +163,12 @@ class SGITask:
             fill_weights(net, local_weights(self.cfg.start_from))
         if self.cfg.freeze_unmasked:
             net.freeze_unmasked()
+        return net
+
+    def _new_discriminator(self) -> Discriminator:
+        net = Discriminator(self.cfg.discriminator)
+        if self.cfg.discriminator_from is not None:
+            fill_weights(net, local_weights(self.cfg.discriminator_from))
         return net
 
     def _generator_losses(

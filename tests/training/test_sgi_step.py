@@ -11,11 +11,12 @@ import torch
 from segtalker.data.dataset import ClipsConfig
 from segtalker.data.dataset_sgi import SGIBatches, SGIDataConfig
 from segtalker.errors import ConfigError, DataError
+from segtalker.models.discriminator import Discriminator
 from segtalker.training.loop import LocalContext, run_loop
 from segtalker.training.run import load_train_config
 from segtalker.training.sgi_step import SGITask, SGITrainConfig, to_float
 from segtalker.training.state import TrainState, load_state, save_state
-from segtalker.weights.checkpoint import load_weights
+from segtalker.weights.checkpoint import load_weights, save_weights
 from tests.training.pictures import make_picture_corpus
 from tests.training.tiny import make_tiny_corpus
 
@@ -82,6 +83,16 @@ def test_the_discriminator_rests_until_its_start(pictures: Path, tmp_path: Path)
     ]  # fmt: skip
     assert "r1" in history[2] and "r1" not in history[4]
     assert all(parameter.requires_grad for parameter in state.nets["discriminator"].parameters())
+
+
+def test_a_discriminator_goes_on_from_its_weights(pictures: Path, tmp_path: Path) -> None:
+    cfg = smoke(pictures).discriminator
+    path = save_weights(Discriminator(cfg), cfg, tmp_path / "critic.safetensors", half=False)
+    state = SGITask(smoke(pictures, f"discriminator_from={path}")).build(LocalContext(tmp_path, "cpu"))
+    stored, taken = load_weights(path, "discriminator"), state.nets["discriminator"].state_dict()
+    assert all(torch.equal(value, taken[name]) for name, value in stored.state_dict().items())
+    with pytest.raises(ConfigError, match="no discriminator learns"):
+        smoke(pictures, f"discriminator_from={path}", "loss.adv_weight=0")
 
 
 def test_without_an_adversarial_weight_there_is_no_discriminator(pictures: Path, tmp_path: Path) -> None:

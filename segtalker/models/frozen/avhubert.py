@@ -1,9 +1,9 @@
 """The audio path of AV-HuBERT (arXiv 2201.02184) at any size: contextual speech features, 25 a second.
 
 `base` and `large` have the parameter names and shapes of the published checkpoints (the video half left
-out); nothing loads those yet. `mini` learns to hear in `segtalker train speech`, and the talking segmentation
-network takes it over. The missing video is a half of zeros, which takes part in the statistics of the first
-layer norm.
+out), which `segtalker weights import` reads. `mini` learns to hear in `segtalker train speech`, and the
+talking segmentation network takes it over. The missing video is a half of zeros, which takes part in the
+statistics of the first layer norm.
 """
 
 from __future__ import annotations
