@@ -94,6 +94,7 @@ def read_hdtf(folder: Uri) -> HDTF:
         folder = join(folder, "HDTF_dataset")
     notes: list[str] = []
     videos = [video for subset in SUBSETS for video in _read_subset(folder, subset, notes)]
+    notes += [note for video in videos for note in _oddities(video)]
     return HDTF(tuple(_with_identities(videos)), tuple(notes))
 
 
@@ -142,20 +143,25 @@ def hdtf_rows(hdtf: HDTF, videos: Uri, split: SplitConfig | None = None) -> tupl
 def _row(
     video: HDTFVideo, clip: HDTFClip, key: str, whole: str | None, cut: str | None, split: SplitConfig | None
 ) -> ClipRow:
-    box = None
-    if clip.box is not None and video.height > 0 and whole is not None:
-        left, width, top, height = clip.box
-        box = CropBox(left=left, top=top, width=width, height=height, frame_height=video.height)
     return ClipRow(
         clip=key,
         source=whole or cut or "",
         start=Fraction(clip.start_s if whole else 0),
         end=Fraction(clip.end_s) if whole else None,
-        crop=box,
+        crop=_crop(video, clip) if whole else None,
         identity=video.identity,
         split=split_of(video.identity, split),
         dataset="hdtf",
     )
+
+
+def _crop(video: HDTFVideo, clip: HDTFClip) -> CropBox | None:
+    """The clip's box as far as it lies in the frame: its middle says later who is meant."""
+    if clip.box is None or clip.box[2] >= video.height:
+        return None
+    left, width, top, height = clip.box
+    rows = min(height, video.height - top)
+    return CropBox(left=left, top=top, width=width, height=rows, frame_height=video.height)
 
 
 def _video_files(videos: Uri) -> dict[str, str]:
@@ -176,11 +182,8 @@ def _stems(video: HDTFVideo) -> list[str]:
 
 
 def _clip_stems(video: HDTFVideo, clip: HDTFClip) -> list[str]:
-    return [
-        f"{video.file_stem}_{clip.index:03d}",
-        f"{video.file_stem}_{clip.index}",
-        f"{video.name}_{clip.index}",
-    ]
+    numbered = [f"{name}_{clip.index}" for name in (video.file_stem, video.name)]
+    return [f"{video.file_stem}_{clip.index:03d}", *numbered]
 
 
 def _read_subset(folder: Uri, subset: str, notes: list[str]) -> Iterator[HDTFVideo]:
@@ -201,25 +204,27 @@ def _read_subset(folder: Uri, subset: str, notes: list[str]) -> Iterator[HDTFVid
     for name in [*urls, *sorted(set(times) - set(urls))]:
         url = urls.get(name)
         name_on_youtube = video_id(url) if url else None
-        ranges = times.get(name, [])
-        notes += _oddities(f"{subset}_{name}", url, ranges, heights.get(name, 0))
         clips = tuple(
             HDTFClip(i, start, end, boxes.get(f"{name}_{i}"), ratios.get(f"{name}_{i}"))
-            for i, (start, end) in enumerate(ranges)
+            for i, (start, end) in enumerate(times.get(name, []))
         )
         plain = f"https://www.youtube.com/watch?v={name_on_youtube}" if name_on_youtube else url
         yield HDTFVideo(subset, name, plain, name_on_youtube, heights.get(name, 0), clips, "")
 
 
-def _oddities(name: str, url: str | None, ranges: list[tuple[int, int]], height: int) -> Iterator[str]:
-    if url is None:
+def _oddities(video: HDTFVideo) -> Iterator[str]:
+    name, clips, height = video.file_stem, video.clips, video.height
+    if video.url is None:
         yield f"{name} has times but no URL."
-    if not ranges:
+    if not clips:
         yield f"{name} has a URL but no times."
-    if ranges and height <= 0:
+    if clips and height <= 0:
         yield f"{name}: the height of its rendition is not known; its boxes are not used."
-    if any(a < d and c < b for i, (a, b) in enumerate(ranges) for c, d in ranges[:i]):
+    if any(a.start_s < b.end_s and b.start_s < a.end_s for i, a in enumerate(clips) for b in clips[:i]):
         yield f"{name}: its clips overlap."
+    for clip in clips:
+        if clip.box is not None and 0 < height < clip.box[2] + clip.box[3]:
+            yield f"{name}: the box of clip {clip.index} is cut off below the last of {height} rows."
 
 
 def _with_identities(videos: list[HDTFVideo]) -> Iterator[HDTFVideo]:

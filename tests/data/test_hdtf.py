@@ -90,6 +90,20 @@ def test_rows_have_exact_times_and_boxes_that_scale_to_the_rendition(tmp_path):
     assert len(rows) == CLIPS - 1 and any("left out: the same seconds" in note for note in notes)
 
 
+@pytest.mark.parametrize(
+    ("box", "rows"), [("100 600 0 600", (0, 600)), ("100 900 60 900", (60, 660)), ("100 400 720 400", None)]
+)
+def test_a_box_that_reaches_below_its_frame_is_cut_off_there_and_noted(tmp_path, box, rows):
+    lists = {"video_url": "https://www.youtube.com/watch?v=AAAAAAAAAAA", "annotion_time": "00:05-00:30"}
+    changed = {f"WDA_{kind}": f"AdaMuster {value}\n" for kind, value in lists.items()}
+    changed |= {"WDA_resolution": "AdaMuster.mp4 720\n", "WDA_crop_wh": f"AdaMuster_0.mp4 {box}\n"}
+    hdtf = read_hdtf(write_hdtf(tmp_path, **changed, WDA_crop_ratio="AdaMuster_0.mp4 1.2\n"))
+    (row,), _ = hdtf_rows(hdtf, touch_videos(tmp_path / "videos", "AdaMuster.mp4"))
+    assert (row.crop and (row.crop.top, row.crop.height)) == rows
+    noted = "WDA_AdaMuster: the box of clip 0 is cut off below the last of 720 rows" in " ".join(hdtf.notes)
+    assert noted == (rows != (0, 600))
+
+
 def test_a_video_that_is_not_there_moves_no_other_between_splits(tmp_path):
     hdtf = read_hdtf(write_hdtf(tmp_path))
     every, _ = hdtf_rows(hdtf, touch_videos(tmp_path / "all", *ALL_VIDEOS))
