@@ -236,6 +236,8 @@ def load_state(path: Path, state: TrainState) -> None:
         if changed is not None:
             raise ValueError(f"{changed} is not what was written")
         values = torch.load(path, map_location=state.device, weights_only=True)
+    except torch.OutOfMemoryError:  # a RuntimeError, but the file is whole
+        raise
     except _DAMAGE as error:
         raise DataError(f"{path}: damaged checkpoint ({_first_line(error)}).") from error
     state.load_state_dict(values)

@@ -57,6 +57,18 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(damage, tmp_path
     assert line.endswith("The run goes on from step 4.")
 
 
+def test_a_checkpoint_for_which_the_memory_is_full_is_not_damaged(tmp_path, monkeypatch):
+    train_to(4, tmp_path)
+
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("the device is full")
+
+    monkeypatch.setattr(torch, "load", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        train_to(8, tmp_path)
+    assert len(list_states(tmp_path / "checkpoints")) == 2
+
+
 def test_what_is_damaged_does_not_push_out_what_is_whole(tmp_path):
     train_to(6, tmp_path)
     folder = tmp_path / "checkpoints"

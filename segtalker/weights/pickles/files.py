@@ -38,7 +38,8 @@ def read_archive(path: Path) -> Any:
         with zipfile.ZipFile(path) as archive:
             records = {info.filename: info for info in archive.infolist()}
             count = len(archive.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    # A damaged directory shows as names that are no text, places before the file's begin, unknown versions.
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise WeightsError(f"{place}: a damaged or truncated archive ({error}). Fetch it again.") from error
     if count != len(records):
         raise WeightsError(f"{place}: refused: an archive with two records of one name.")
