@@ -20,7 +20,8 @@ from segtalker.errors import ConfigError, WeightsError
 from segtalker.models.discriminator import Discriminator, DiscriminatorConfig
 from segtalker.models.sgi import SGI, SGIConfig
 from segtalker.weights.checkpoint import is_ours, network_shapes, weights_info, write_weights
-from segtalker.weights.convert.layouts import Match, recognise
+from segtalker.weights.convert.layout import Match
+from segtalker.weights.convert.layouts import recognise
 from segtalker.weights.convert.stylegan2 import LATENT_AVG
 from segtalker.weights.foreign import open_foreign
 from segtalker.weights.partial import Fate, discriminator_of_size, generator_in_sgi, start_from

@@ -14,6 +14,7 @@ from segtalker.errors import WeightsError
 from segtalker.models.frozen.avhubert import AVHubertConfig
 from segtalker.models.speech_encoder import SpeechEncoderConfig
 from segtalker.weights.checkpoint import network_shapes
+from segtalker.weights.convert.layout import Layout
 from segtalker.weights.convert.table import Dropped, KeyTable, Shape, same_shape
 from segtalker.weights.convert.weight_norm import as_pairs
 from segtalker.weights.pickles.tensors import StoredTensor
@@ -81,3 +82,23 @@ def _model_options(settings: Mapping[str, Any]) -> Mapping[str, Any]:
             return node
         node = node.get("model", node.get("w2v_args"))
     return {}
+
+
+def _speech_row(cfg: SpeechEncoderConfig) -> str:
+    return {(768, 12): "avhubert_base", (1024, 24): "avhubert_large"}.get(
+        (cfg.context.dim, cfg.context.layers), "avhubert"
+    )
+
+
+LAYOUTS = (
+    Layout(
+        "AV-HuBERT, audio path",
+        "speech",
+        ("model", "", "state_dict"),
+        ("feature_extractor_audio.proj.weight", "post_extract_proj.weight", "encoder.pos_conv.0.weight_v"),
+        audio_path,
+        _speech_row,
+        ours_alone=("phones.", "mouth."),
+        own_keys=without_prefix,
+    ),
+)

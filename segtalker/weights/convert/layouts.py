@@ -2,135 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
-
 from segtalker.errors import WeightsError
-from segtalker.models.discriminator import DiscriminatorConfig
-from segtalker.models.speech_encoder import SpeechEncoderConfig
-from segtalker.models.stylegan2.synthesis import SynthesisConfig
 from segtalker.weights.convert import avhubert, stylegan2
-from segtalker.weights.convert.table import KeyTable, Shape
+from segtalker.weights.convert.layout import Layout, Match
 from segtalker.weights.foreign import ForeignFile
-from segtalker.weights.pickles.tensors import StoredTensor
 
-Tensors = dict[str, StoredTensor]
-Plan = Callable[[Mapping[str, Shape], Mapping[str, Any], str], tuple[Any, KeyTable]]
+LAYOUTS: tuple[Layout, ...] = (*stylegan2.LAYOUTS, *avhubert.LAYOUTS)
+"""Every layout that is known; a family of networks brings its own."""
 
 _NEAREST = 3
-
-
-@dataclass(frozen=True)
-class Layout:
-    """One network in one published layout."""
-
-    title: str
-    network: str
-    """What it becomes: a name of `checkpoint.NETWORKS`."""
-    groups: tuple[str, ...]
-    """Groups of a file in which it is looked for first; averages stand before what they average."""
-    signature: tuple[str, ...]
-    """Keys that no other layout has together."""
-    plan: Plan
-    """Shapes, options of the file and its name to our configuration and the table of keys."""
-    row: Callable[[Any], str]
-    """Name in the registry of the published network of a configuration."""
-    beside: tuple[str, ...] = ()
-    """Tensors of the outermost dictionary that belong to it."""
-    ours_alone: tuple[str, ...] = ()
-    """Parts of our network that no published file has; they begin at zero."""
-    own_keys: Callable[[Tensors], Tensors] = lambda tensors: tensors
-    """Takes off prefixes that vary between files."""
-
-
-@dataclass(frozen=True)
-class Match:
-    """A network that was found in a file."""
-
-    file: ForeignFile
-    layout: Layout
-    group: str
-    tensors: Tensors
-
-    @property
-    def title(self) -> str:
-        """What was found, and where."""
-        return self.layout.title + (f", in {self.group!r}" if self.group else "")
-
-    def plan(self) -> tuple[Any, KeyTable]:
-        """Our configuration of this network and its table of keys; `WeightsError` if the shapes make none."""
-        place = str(self.file.path)
-        shapes = {name: value.shape for name, value in self.tensors.items()}
-        try:
-            return self.layout.plan(shapes, self.file.settings, place)
-        except KeyError as error:
-            raise WeightsError(
-                f"{place}: a {self.layout.title}, but it lacks '{error.args[0]}'. Fetch it again."
-            ) from error
-        except (IndexError, ValueError) as error:
-            raise WeightsError(f"{place}: a {self.layout.title} of impossible shapes: {error}.") from error
-
-
-def _generator_row(cfg: SynthesisConfig) -> str:
-    return f"stylegan2_ffhq_{cfg.size}"
-
-
-def _discriminator_row(cfg: DiscriminatorConfig) -> str:
-    return f"stylegan2_ffhq_{cfg.size}_d"
-
-
-def _speech_row(cfg: SpeechEncoderConfig) -> str:
-    return {(768, 12): "avhubert_base", (1024, 24): "avhubert_large"}.get(
-        (cfg.context.dim, cfg.context.layers), "avhubert"
-    )
-
-
-LAYOUTS: tuple[Layout, ...] = (
-    Layout(
-        "StyleGAN2 generator, layout of the PyTorch port",
-        "generator",
-        ("g_ema", "params_ema", "", "g"),
-        ("input.input", "conv1.conv.modulation.weight", "to_rgb1.conv.modulation.weight"),
-        lambda shapes, _, place: stylegan2.rosinality_generator(shapes, place),
-        _generator_row,
-        beside=(stylegan2.LATENT_AVG,),
-    ),
-    Layout(
-        "StyleGAN2 generator, NVIDIA's layout",
-        "generator",
-        ("G_ema", "", "G"),
-        ("synthesis.b4.const", "synthesis.b4.conv1.affine.weight", "mapping.w_avg"),
-        lambda shapes, _, place: stylegan2.nvidia_generator(shapes, place),
-        _generator_row,
-    ),
-    Layout(
-        "StyleGAN2 discriminator, layout of the PyTorch port",
-        "discriminator",
-        ("d", ""),
-        ("convs.0.0.weight", "convs.1.skip.1.weight", "final_linear.1.weight"),
-        lambda shapes, _, place: stylegan2.rosinality_discriminator(shapes, place),
-        _discriminator_row,
-    ),
-    Layout(
-        "StyleGAN2 discriminator, NVIDIA's layout",
-        "discriminator",
-        ("D", ""),
-        ("b8.skip.weight", "b4.conv.weight", "b4.out.weight"),
-        lambda shapes, _, place: stylegan2.nvidia_discriminator(shapes, place),
-        _discriminator_row,
-    ),
-    Layout(
-        "AV-HuBERT, audio path",
-        "speech",
-        ("model", "", "state_dict"),
-        ("feature_extractor_audio.proj.weight", "post_extract_proj.weight", "encoder.pos_conv.0.weight_v"),
-        avhubert.audio_path,
-        _speech_row,
-        ours_alone=("phones.", "mouth."),
-        own_keys=avhubert.without_prefix,
-    ),
-)
 
 
 def recognise(file: ForeignFile, group: str | None = None) -> list[Match]:

@@ -20,6 +20,7 @@ from segtalker.models.discriminator import DiscriminatorConfig
 from segtalker.models.stylegan2.layers import BLUR_TAPS
 from segtalker.models.stylegan2.synthesis import SynthesisConfig
 from segtalker.weights.checkpoint import network_shapes
+from segtalker.weights.convert.layout import Layout
 from segtalker.weights.convert.table import Entry, KeyTable, Shape, same_shape
 
 Shapes = Mapping[str, Shape]
@@ -180,3 +181,48 @@ def _kernel(gain: float = 1.0) -> Tensor:
     """The filter [4, 4] of all up- and down-sampling."""
     taps = torch.tensor(BLUR_TAPS)
     return torch.outer(taps, taps) / taps.sum() ** 2 * gain
+
+
+def _generator_row(cfg: SynthesisConfig) -> str:
+    return f"stylegan2_ffhq_{cfg.size}"
+
+
+def _discriminator_row(cfg: DiscriminatorConfig) -> str:
+    return f"stylegan2_ffhq_{cfg.size}_d"
+
+
+LAYOUTS = (
+    Layout(
+        "StyleGAN2 generator, layout of the PyTorch port",
+        "generator",
+        ("g_ema", "params_ema", "", "g"),
+        ("input.input", "conv1.conv.modulation.weight", "to_rgb1.conv.modulation.weight"),
+        lambda shapes, _, place: rosinality_generator(shapes, place),
+        _generator_row,
+        beside=(LATENT_AVG,),
+    ),
+    Layout(
+        "StyleGAN2 generator, NVIDIA's layout",
+        "generator",
+        ("G_ema", "", "G"),
+        ("synthesis.b4.const", "synthesis.b4.conv1.affine.weight", "mapping.w_avg"),
+        lambda shapes, _, place: nvidia_generator(shapes, place),
+        _generator_row,
+    ),
+    Layout(
+        "StyleGAN2 discriminator, layout of the PyTorch port",
+        "discriminator",
+        ("d", ""),
+        ("convs.0.0.weight", "convs.1.skip.1.weight", "final_linear.1.weight"),
+        lambda shapes, _, place: rosinality_discriminator(shapes, place),
+        _discriminator_row,
+    ),
+    Layout(
+        "StyleGAN2 discriminator, NVIDIA's layout",
+        "discriminator",
+        ("D", ""),
+        ("b8.skip.weight", "b4.conv.weight", "b4.out.weight"),
+        lambda shapes, _, place: nvidia_discriminator(shapes, place),
+        _discriminator_row,
+    ),
+)
