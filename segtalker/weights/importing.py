@@ -115,9 +115,9 @@ def provenance(row: str) -> str:
 
 
 def licence_of(row: str) -> str:
-    """The licence of a row of the registry; for what is not in it, whose it is."""
+    """The licence of a row of the registry and what it forbids; for what is not in it, whose it is."""
     found = rows_of(row)
-    return found[0].licence if found else "its publisher's"
+    return found[0].terms if found else "its publisher's"
 
 
 def _chosen(matches: Sequence[Match], network: str | None) -> tuple[Match, tuple[str, ...]]:

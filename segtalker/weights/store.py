@@ -18,15 +18,7 @@ from itertools import groupby
 from pathlib import Path
 
 from segtalker.errors import WeightsError
-from segtalker.weights.registry import (
-    ROWS,
-    UserDownload,
-    UserImport,
-    WeightsRow,
-    WheelMember,
-    groups,
-    rows_of,
-)
+from segtalker.weights.registry import ROWS, WeightsRow, WheelMember, groups, rows_of
 
 
 @dataclass(frozen=True)
@@ -55,9 +47,15 @@ def locate(name: str) -> Path:
     path = _path(row)
     if not path.is_file():
         raise WeightsError(f"{path} is missing ({row.name}, for {row.consumer}). {_remedy(row)}")
-    if row.size is not None and path.stat().st_size != row.size:
+    if row.network is None and row.size is not None and path.stat().st_size != row.size:
         raise WeightsError(f"{path} has {path.stat().st_size} bytes, expected {row.size}. {_remedy(row)}")
     return path
+
+
+def cached(name: str) -> Path | None:
+    """Path of the row called `name` if the cache holds it, for what switches on by itself; else None."""
+    path = place_of(name)
+    return path if path is not None and path.exists() else None
 
 
 def place_of(name: str) -> Path | None:
@@ -91,8 +89,8 @@ def table() -> str:
     for item in status():
         row = item.row
         lines.append(
-            f"{row.name:28} {row.group:9} {_megabytes(row)}  {item.state:8} {row.licence}"
-            + ("" if isinstance(row.source, WheelMember) else f"; from {row.source.url}")
+            f"{row.name:28} {row.group:9} {_megabytes(row)}  {item.state:8} {row.terms}"
+            + ("" if isinstance(row.source, WheelMember) else f"; from {row.source.page}")
         )
     return "\n".join(lines)
 
@@ -186,19 +184,17 @@ def _state(row: WeightsRow) -> str:
     path = _path(row)
     if not path.is_file():
         return "missing"
+    if row.network is not None:
+        return "ready"
     if row.size is not None and path.stat().st_size != row.size:
         return "damaged"
-    if row.sha256 is None:
-        return "ready"
     return "ready" if hashlib.sha256(path.read_bytes()).hexdigest() == row.sha256 else "damaged"
 
 
 def _remedy(row: WeightsRow) -> str:
-    if isinstance(row.source, UserDownload):
-        return f"Read its terms ({row.licence}), get it from {row.source.url} and put it at {_path(row)}."
-    if isinstance(row.source, UserImport):
+    if not isinstance(row.source, WheelMember):
         return (
-            f"Read its terms ({row.licence}), get it from {row.source.url} and run: "
+            f"Read its terms ({row.terms}), get it from {row.source.page} and run: "
             "segtalker weights import FILE"
         )
     return f"Run: segtalker weights fetch {row.group}"

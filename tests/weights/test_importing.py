@@ -141,7 +141,7 @@ def test_published_sizes_go_to_the_cache_and_others_want_a_name(tmp_path: Path, 
         == cache / "stylegan2" / "stylegan2_ffhq_32.safetensors"
         == store.locate("stylegan2_ffhq_32")
     )
-    assert weights_info(done.path)["info"]["licence"] == row.licence
+    assert weights_info(done.path)["info"]["licence"] == row.terms
 
 
 def test_every_published_size_has_its_row_with_a_licence():
