@@ -9,7 +9,12 @@ from contextlib import contextmanager
 
 from ray_jobs.local_cluster import QUIET
 
-os.environ.update(QUIET, RAY_SERVE_LOG_TO_STDERR="0", RAY_DATA_PARQUET_FOOTER_NUM_ACTORS="1")
+os.environ.update(
+    QUIET,
+    RAY_SERVE_LOG_TO_STDERR="0",
+    RAY_DATA_PARQUET_FOOTER_NUM_ACTORS="1",
+    RAY_TRAIN_HEALTH_CHECK_INTERVAL_S="0.1",  # the tests' trainings take seconds, Ray's default is 2 s
+)
 
 
 @contextmanager

@@ -194,9 +194,15 @@ def load_batches(
     """Batches of the steps [start, stop) on the context's device, prepared ahead by `workers` processes."""
     data = _StepDataset(source, start, stop, context.rank, context.world_size)
     pin = context.device.type == "cuda"
-    # Its own generator, or starting the loader would draw from torch's and a resumed run would differ.
     loader = DataLoader(
-        data, batch_size=None, num_workers=workers, pin_memory=pin, generator=torch.Generator()
+        data,
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=pin,
+        # Its own, or starting the loader would draw from torch's and a resumed run would differ.
+        generator=torch.Generator(),
+        # A fork copies locks that other threads hold (those of a bucket's client), and may wait for ever.
+        multiprocessing_context="spawn" if workers else None,
     )
     for batch in loader:
         yield {name: tensor.to(context.device, non_blocking=pin) for name, tensor in batch.items()}

@@ -12,7 +12,7 @@ from torch import nn
 from segtalker.data.sampler import IndexedSampler
 from segtalker.errors import ConfigError, DataError, SegTalkerError
 from segtalker.training import run as run_module
-from segtalker.training.loop import LocalContext
+from segtalker.training.loop import LocalContext, load_batches
 from segtalker.training.run import make_task, train
 from segtalker.training.state import (
     MAX_BAD_STEPS,
@@ -270,3 +270,21 @@ def test_emulated_bf16_is_named_where_it_costs_time(has_bf16: bool, monkeypatch:
     assert notes == [] if has_bf16 else "run.precision=fp32" in notes[0]
     assert slow_precision(torch.device("cpu"), "fp32") == []
     assert slow_precision(torch.device("cuda"), "bf16") == []
+
+
+_IN_THIS_PROCESS = []
+
+
+class _WhatItSees:
+    def batch(self, step, rank=0, world_size=1):
+        return {"seen": torch.tensor(len(_IN_THIS_PROCESS)), "step": torch.tensor(step)}
+
+
+def test_workers_begin_without_the_locks_and_the_state_of_this_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(f"{__name__}._IN_THIS_PROCESS", ["a thread's lock, say"])
+    context = LocalContext(tmp_path, "cpu")
+    found = [
+        (int(batch["step"]), int(batch["seen"]))
+        for batch in load_batches(_WhatItSees(), 3, 6, context, workers=2)
+    ]
+    assert found == [(3, 0), (4, 0), (5, 0)]
