@@ -1,5 +1,7 @@
 """The three ways in which PyTorch networks are pickled: torch's zip archive, its older stream, a bare pickle.
 
+An archive may hold a whole TorchScript program, of which `script` takes the tensors alone.
+
 Files are mapped, not read: values are fetched from the disk when a tensor is loaded, so a checkpoint's
 optimizer costs nothing. Sizes are checked against the file first, names inside an archive are only looked
 up and never become paths, and compressed records (torch writes none) are refused.
@@ -17,6 +19,7 @@ from typing import Any
 from segtalker.errors import WeightsError
 from segtalker.weights.pickles.allowed import StorageType, allow_list
 from segtalker.weights.pickles.machine import PickleMachine
+from segtalker.weights.pickles.script import PROGRAM, script_allow_list
 from segtalker.weights.pickles.tensors import Storage
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -32,7 +35,7 @@ def map_file(path: Path) -> memoryview:
 
 
 def read_archive(path: Path) -> Any:
-    """The value in a torch zip archive (torch 1.6 and later)."""
+    """The value in a torch zip archive (torch 1.6 and later); of a TorchScript program, its `Module`."""
     data, place = map_file(path), str(path)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -47,10 +50,6 @@ def read_archive(path: Path) -> Any:
     if len(roots) != 1:
         raise WeightsError(f"{place}: an archive, but not of torch (no data.pkl inside).")
     root = roots[0]
-    if f"{root}constants.pkl" in records:
-        raise WeightsError(
-            f"{place}: refused: a TorchScript program, not a state dict. Use the publisher's state dict."
-        )
     if f"{root}byteorder" in records and _record(data, records[f"{root}byteorder"], place) != b"little":
         raise WeightsError(f"{place}: numbers in big-endian order. Save it again on another machine.")
 
@@ -63,8 +62,9 @@ def read_archive(path: Path) -> Any:
             raise ValueError(f"record {key!r} is shorter than {storage.nbytes} bytes")
         return storage
 
-    pickled = _record(data, records[f"{root}data.pkl"], place)
-    return PickleMachine(pickled, place, allow_list(place, _nested(place)), find_storage).run()
+    allowed = allow_list(place, _nested(place))
+    find = script_allow_list(allowed) if f"{root}{PROGRAM}" in records else allowed
+    return PickleMachine(_record(data, records[f"{root}data.pkl"], place), place, find, find_storage).run()
 
 
 def read_pickle(path: Path) -> Any:

@@ -38,6 +38,15 @@ def archive(path: Path, pickled: bytes, **records: bytes) -> Path:
     return path
 
 
+def script_archive(path: Path, pickled: bytes, program: bytes = b"", constants: bytes = b"") -> Path:
+    """A TorchScript archive around a pickle, as `torch.jit.save` writes them."""
+    archive(path, pickled)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("net/code/__torch__.py", program, zipfile.ZIP_DEFLATED)
+        file.writestr("net/constants.pkl", constants)
+    return path
+
+
 def legacy(pickled: bytes, keys: tuple[str, ...] = (), numbers: bytes = b"") -> bytes:
     """Torch's older stream around a pickle."""
     head = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
