@@ -20,3 +20,11 @@ def parsing_loss(pred: Sequence[Tensor], target: Sequence[Tensor], multi_level: 
         similarity = F.cosine_similarity(pred[level].float().flatten(1), target[level].float().flatten(1))
         total = total + (1 - similarity).mean()
     return total
+
+
+def parser_input(image: Tensor, size: int) -> Tensor:
+    """Pictures [N, 3, S, S] at the size of a published parser: averaged, or repeated where they are smaller.
+
+    That is how region-wise inversion (arXiv 2211.14068), whose loss this is, brings them there.
+    """
+    return image if image.shape[-1] == size else F.adaptive_avg_pool2d(image, size)

@@ -1,19 +1,17 @@
 """Parsing by BiSeNet: 19 labels on any aligned face, with glasses, hats and jewellery.
 
-Its published weights are for non-commercial research and are never fetched; `segtalker weights list` says
-where they are.
+Its published weights are for non-commercial research and are never fetched: `segtalker weights list` says
+where they are, and `segtalker weights import 79999_iter.pth` puts them into the cache.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segtalker.errors import WeightsError
 from segtalker.parsing.colours import ColourModel
 from segtalker.regions import Raw, merge_raw
 from segtalker.types import Image, ParsedFace, Points
@@ -31,10 +29,11 @@ class BiSeNetParser:
 
     @staticmethod
     def from_cache(device: str = "cpu") -> BiSeNetParser:
-        """With the published weights from the weights cache."""
+        """With the published weights, imported into the weights cache."""
+        from segtalker.weights.checkpoint import load_weights
         from segtalker.weights.store import locate
 
-        return BiSeNetParser(load_bisenet(locate("bisenet")), device)
+        return BiSeNetParser(cast("BiSeNet", load_weights(locate("bisenet"), "bisenet")), device)
 
     def fit(
         self, crops: Sequence[Image], landmarks: Sequence[Points], mattes: Sequence[NDArray[np.float32]]
@@ -69,20 +68,3 @@ class BiSeNetParser:
         if matte is None:
             matte = (raw != Raw.BACKGROUND).astype(np.float32)
         return ParsedFace(raw=raw, region_map=merge_raw(raw), matte=matte.astype(np.float32))
-
-
-def load_bisenet(path: Path) -> BiSeNet:
-    """The network with a state dict in the published layout; every key has to be there and to fit."""
-    import torch
-
-    from segtalker.models.frozen.bisenet import BiSeNet
-
-    network = BiSeNet()
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict({key.removeprefix("module."): value for key, value in state.items()})
-    except Exception as error:  # torch raises many kinds for a file that is not a state dict
-        raise WeightsError(
-            f"{path}: not the published BiSeNet weights: {str(error).splitlines()[0]}"
-        ) from error
-    return network

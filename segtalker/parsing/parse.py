@@ -21,6 +21,7 @@ from segtalker.parsing.draw import draw_face, fill_polygon
 from segtalker.parsing.layout import CLOTH, HAIR, SKIN, Layout, layout, log_prior
 from segtalker.regions import Raw, merge_raw
 from segtalker.types import Image, ParsedFace, Points
+from segtalker.weights.store import cached
 
 __all__ = ["HALO", "LandmarkParser", "Parser", "ParserConfig", "clean_maps", "load_parser"]
 
@@ -29,8 +30,9 @@ __all__ = ["HALO", "LandmarkParser", "Parser", "ParserConfig", "clean_maps", "lo
 class ParserConfig:
     """Which parser."""
 
-    backend: Literal["landmark", "bisenet"] = "landmark"
-    """`bisenet` needs the published weights: `segtalker weights list`."""
+    backend: Literal["auto", "landmark", "bisenet"] = "landmark"
+    """`bisenet` needs its weights in the cache (`segtalker weights list`); `auto` takes it where they are
+    there, so on a cluster name one. The shipped networks have learned on maps of `landmark`."""
 
 
 class Parser(Protocol):
@@ -58,7 +60,8 @@ class Parser(Protocol):
 
 def load_parser(config: ParserConfig | None = None) -> Parser:
     """The parser that the configuration asks for."""
-    if config is not None and config.backend == "bisenet":
+    backend = "landmark" if config is None else config.backend
+    if backend == "bisenet" or (backend == "auto" and cached("bisenet") is not None):
         from segtalker.parsing.bisenet import BiSeNetParser
 
         return BiSeNetParser.from_cache()

@@ -6,19 +6,15 @@ the synthetic corpus stand in under their own names (`perceptual_mini`, `parsing
 
 from __future__ import annotations
 
-import importlib.util
-import pickle
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from segtalker.errors import WeightsError
 from segtalker.losses.identity import arcface_crop, identity_loss
-from segtalker.losses.parsing import parsing_loss
+from segtalker.losses.parsing import parser_input, parsing_loss
 from segtalker.losses.perceptual import (
     feature_distance,
     gradient_l1,
@@ -26,13 +22,14 @@ from segtalker.losses.perceptual import (
     multi_scale_distance,
     pyramid_l1,
 )
-from segtalker.models.frozen.arcface import ArcFace, ArcFaceConfig
-from segtalker.models.frozen.lpips import LPIPS, LPIPSNet
-from segtalker.models.frozen.maskgan_unet import ParsingUNet, ParsingUNetConfig
+from segtalker.models.frozen.lpips import LPIPSNet
 from segtalker.regions import NUM_REGIONS, Region
+from segtalker.training.loop import TrainContext
 from segtalker.training.weights_uri import local_weights
-from segtalker.weights.checkpoint import load_weights
+from segtalker.weights.importing import load_network
+from segtalker.weights.store import cached
 
+AUTO = "auto"
 _DETAIL = (Region.LIP, Region.EYEBROWS, Region.EYES, Region.MOUTH, Region.EYE_GLASS)
 
 
@@ -76,15 +73,18 @@ class SGILossConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LossNetworksConfig:
-    """Files of the frozen networks, paths or URIs; None leaves their terms out."""
+    """The frozen networks, each a path or a URI: a file of ours or a published one. None: its term is off.
+
+    `auto` is what `segtalker weights import` put into the cache; the term is off where it is not there.
+    """
 
     lpips_net: LPIPSNet = "alex"
-    lpips_trunk: str | None = None
-    """torchvision state dict of AlexNet or VGG16; the heads come with the installed `lpips` package."""
-    arcface: str | None = None
-    """Published IR-SE50 state dict."""
-    parsing_unet: str | None = None
-    """Published MaskGAN U-Net state dict."""
+    lpips_trunk: str | None = AUTO
+    """LPIPS on the trunk that `lpips_net` names."""
+    arcface: str | None = AUTO
+    """IR-SE50."""
+    parsing_unet: str | None = AUTO
+    """MaskGAN's U-Net."""
     parsing_mini: str | None = None
     """Our own parsing U-Net: gives `parsing_mini` and the features of `perceptual_mini`."""
     id_mini: str | None = None
@@ -92,26 +92,31 @@ class LossNetworksConfig:
 
 
 class SGILosses(nn.Module):
-    """All terms of the generator but the adversarial one; `notes` says which are off, and why."""
+    """All terms of the generator but the adversarial one; `notes` says which are on by `auto` or off."""
 
     def __init__(self, cfg: SGILossConfig, networks: LossNetworksConfig) -> None:
         super().__init__()
         self.cfg = cfg
         self.notes: list[str] = []
         self.lpips = self._network(
-            "lpips", cfg.lpips_weight, networks.lpips_trunk, lambda path: load_lpips(path, networks.lpips_net)
+            "lpips", cfg.lpips_weight, networks.lpips_trunk, "lpips", f"lpips_{networks.lpips_net}"
         )
-        self.arcface = self._network("id", cfg.id_weight, networks.arcface, load_arcface)
-        self.unet = self._network("parsing", cfg.parsing_weight, networks.parsing_unet, load_parsing_unet)
+        if self.lpips is not None and self.lpips.cfg.net != networks.lpips_net:
+            raise WeightsError(
+                f"networks.lpips_trunk: {networks.lpips_trunk} is LPIPS on '{self.lpips.cfg.net}', "
+                f"networks.lpips_net says '{networks.lpips_net}'. Give the two the same."
+            )
+        self.arcface = self._network("id", cfg.id_weight, networks.arcface, "identity", "irse50")
+        self.unet = self._network(
+            "parsing", cfg.parsing_weight, networks.parsing_unet, "parsing_unet", "maskgan_unet"
+        )
         self.unet_mini = self._network(
             "perceptual_mini and parsing_mini",
             max(cfg.perceptual_mini_weight, cfg.parsing_mini_weight),
             networks.parsing_mini,
-            lambda path: load_weights(path, "parsing_unet"),
+            "parsing_unet",
         )
-        self.embedder_mini = self._network(
-            "id_mini", cfg.id_mini_weight, networks.id_mini, lambda path: load_weights(path, "identity")
-        )
+        self.embedder_mini = self._network("id_mini", cfg.id_mini_weight, networks.id_mini, "identity")
         self.requires_grad_(False).eval()
 
     def forward(self, pred: Tensor, target: Tensor, target_map: Tensor) -> dict[str, Tensor]:
@@ -133,7 +138,8 @@ class SGILosses(nn.Module):
             levels = _features(self.arcface, arcface_crop(pred), arcface_crop(target))
             terms["id"] = cfg.id_weight, identity_loss(*levels, cfg.id_multi_level)
         if self.unet is not None:
-            levels = _features(self.unet, pred, target)
+            size = self.unet.cfg.input_size
+            levels = _features(self.unet, parser_input(pred, size), parser_input(target, size))
             terms["parsing"] = cfg.parsing_weight, parsing_loss(*levels, cfg.parsing_multi_level)
         if self.unet_mini is not None:
             levels = _features(self.unet_mini, pred, target)
@@ -149,15 +155,33 @@ class SGILosses(nn.Module):
         """Frozen networks stay in evaluation mode."""
         return super().train(False)
 
-    def _network(
-        self, term: str, weight: float, path: str | None, build: Callable[[Path], nn.Module]
-    ) -> nn.Module | None:
+    def agree(self, context: TrainContext) -> None:
+        """Make sure that all ranks have the same terms; `WeightsError` names what only some machines have."""
+        networks = ("lpips", "arcface", "unet")
+        shares = context.average({name: float(getattr(self, name) is not None) for name in networks})
+        if split := [name for name, share in shares.items() if 0 < share < 1]:
+            raise WeightsError(
+                f"only some machines have the network of the loss terms {', '.join(split)} in their cache. "
+                "Import its file on all of them, or name it under `networks` by a path or URI that all see."
+            )
+
+    def _network(self, term: str, weight: float, place: str | None, network: str, row: str = "") -> Any:
+        """The network of a term, None where the term is off; row: what `auto` looks for in the cache."""
         if not weight:
             return None
-        if path is None:
+        if place == AUTO and row:
+            path = cached(row)
+            if path is None:
+                self.notes.append(
+                    f"loss term {term} is off: {row} is not in the cache (segtalker weights list)."
+                )
+                return None
+            self.notes.append(f"loss term {term} is on: {row} is in the cache, {path}.")
+            return load_network(path, network)
+        if place is None:
             self.notes.append(f"loss term {term} is off: no weights of its network are given (`networks`).")
             return None
-        return build(local_weights(path))
+        return load_network(local_weights(place), network)
 
     def _pixel_weights(self, region_map: Tensor) -> Tensor | None:
         """[N, 1, S, S], None where all pixels count alike."""
@@ -170,54 +194,8 @@ class SGILosses(nn.Module):
         return table[region_map.long()][:, None]
 
 
-def load_lpips(path: Path, net: LPIPSNet) -> LPIPS:
-    """LPIPS from a torchvision trunk and the heads in the installed `lpips` package, never imported."""
-    spec = importlib.util.find_spec("lpips")
-    if spec is None or not spec.submodule_search_locations:
-        raise WeightsError("LPIPS: its heads come with a package: pip install 'segtalker[metrics]'.")
-    heads = Path(spec.submodule_search_locations[0]) / "weights" / "v0.1" / f"{net}.pth"
-    module = LPIPS(net)
-    try:
-        module.load(_state_dict(path), _state_dict(heads))
-    except (KeyError, RuntimeError) as error:
-        raise WeightsError(f"{path}: not a torchvision {net} trunk. Give alexnet or vgg16.") from error
-    return module
-
-
-def load_arcface(path: Path) -> ArcFace:
-    """Published IR-SE50 weights; older files lack the batch counters."""
-    return _filled(ArcFace(ArcFaceConfig()), path, "IR-SE50")
-
-
-def load_parsing_unet(path: Path) -> ParsingUNet:
-    """Published MaskGAN U-Net weights."""
-    return _filled(ParsingUNet(ParsingUNetConfig()), path, "MaskGAN U-Net")
-
-
-Net = TypeVar("Net", bound=nn.Module)
-
-
-def _filled(net: Net, path: Path, what: str) -> Net:
-    fresh = net.state_dict()
-    counters = {name: fresh[name] for name in fresh if name.endswith("num_batches_tracked")}
-    try:
-        net.load_state_dict({**counters, **_state_dict(path)})
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise WeightsError(f"{path}: not the weights of {what}: {reason}") from error
-    return net
-
-
-def _state_dict(path: Path) -> dict[str, Tensor]:
-    try:
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise WeightsError(f"{path}: missing or damaged weights ({error}).") from error
-
-
-def _features(net: nn.Module, pred: Tensor, target: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+def _features(net: Any, pred: Tensor, target: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     """Features of both; no graph for the target."""
-    assert isinstance(net, (ParsingUNet, ArcFace))
     with torch.no_grad():
         wanted = net.features(target)
     return net.features(pred), wanted

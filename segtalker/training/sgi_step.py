@@ -82,6 +82,7 @@ class SGITask:
     def build(self, context: TrainContext) -> TrainState:
         """SGI with its average, the discriminator, the frozen networks."""
         cfg = self.cfg
+        self._losses.agree(context)
         state = TrainState(self._train.sampler, context.device)  # the nets are channels-last by themselves
         net = seeded(self._new_sgi, cfg.run.seed)
         state.add("sgi", net, cfg.optimizer, cfg.run.max_steps, wrap=context.wrap)

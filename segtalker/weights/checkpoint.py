@@ -30,6 +30,8 @@ NETWORKS: dict[str, tuple[str, str, str]] = {
     "sgi": ("segtalker.models.sgi", "SGI", "SGIConfig"),
     "parsing_unet": ("segtalker.models.frozen.maskgan_unet", "ParsingUNet", "ParsingUNetConfig"),
     "identity": ("segtalker.models.frozen.arcface", "ArcFace", "ArcFaceConfig"),
+    "bisenet": ("segtalker.models.frozen.bisenet", "BiSeNet", "BiSeNetConfig"),
+    "lpips": ("segtalker.models.frozen.lpips", "LPIPS", "LPIPSConfig"),
 }
 """Network -> module, class and configuration class; imported when needed."""
 
@@ -37,6 +39,8 @@ BESIDE: dict[str, tuple[str, ...]] = {"generator": ("latent_avg",)}
 """Tensors that a file of a network may hold beside the network's own: StyleGAN's mean code [style_dim]."""
 
 _FORMAT = "segtalker-1"
+_COUNTER = "num_batches_tracked"
+"""Batch norm's count of training batches: no network reads it, and imported networks have none."""
 _LARGEST_HALF = torch.finfo(torch.float16).max
 
 
@@ -87,10 +91,15 @@ def load_weights(
     """
     path = Path(path)
     tensors, header = _read(path, network)
-    module_name, class_name, _ = NETWORKS[header["network"]]
-    net: nn.Module = getattr(importlib.import_module(module_name), class_name)(_config(header, path))
+    return build_network(header["network"], _config(header, path), tensors, path).to(device)
+
+
+def build_network(network: str, cfg: Any, tensors: Mapping[str, Tensor], path: Path) -> nn.Module:
+    """`network` (a name of `NETWORKS`) of configuration `cfg` with `tensors`, which `path` held."""
+    module_name, class_name, _ = NETWORKS[network]
+    net: nn.Module = getattr(importlib.import_module(module_name), class_name)(cfg)
     _fill(net, tensors, path)
-    return net.to(device).eval()
+    return net.eval()
 
 
 def read_weights(path: Path | str, network: str) -> tuple[Any, dict[str, Tensor]]:
@@ -179,9 +188,10 @@ def _config(header: Mapping[str, str], path: Path) -> Any:
         ) from error
 
 
-def _fill(net: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    wanted = net.state_dict()
-    tensors = {name: v for name, v in tensors.items() if name not in BESIDE.get(_network_name(net), ())}
+def _fill(net: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    wanted, beside = net.state_dict(), BESIDE.get(_network_name(net), ())
+    counters = {name: value for name, value in wanted.items() if name.endswith(_COUNTER)}
+    tensors = {**counters, **{name: value for name, value in tensors.items() if name not in beside}}
     missing, extra = sorted(set(wanted) - set(tensors)), sorted(set(tensors) - set(wanted))
     if missing or extra:
         example = f"lacks '{missing[0]}'" if missing else f"has '{extra[0]}' too many"

@@ -19,7 +19,14 @@ from segtalker.config import load_yaml, parse_config
 from segtalker.errors import ConfigError, WeightsError
 from segtalker.models.discriminator import Discriminator, DiscriminatorConfig
 from segtalker.models.sgi import SGI, SGIConfig
-from segtalker.weights.checkpoint import is_ours, network_shapes, weights_info, write_weights
+from segtalker.weights.checkpoint import (
+    build_network,
+    is_ours,
+    load_weights,
+    network_shapes,
+    weights_info,
+    write_weights,
+)
 from segtalker.weights.convert.layout import Match
 from segtalker.weights.convert.layouts import recognise
 from segtalker.weights.convert.stylegan2 import LATENT_AVG
@@ -72,7 +79,7 @@ def import_file(
     match, others = _chosen(recognise(open_foreign(path), group), network)
     published, table = match.plan()
     kind, row = network or match.layout.network, match.layout.row(published)
-    tensors, cfg, fates = _fitted(kind, table.to_ours(match.tensors, str(path)), published, training, path)
+    tensors, cfg, fates = _fitted(kind, match.read(published, table), published, training, path)
     zeros = _zeros(match, kind, cfg)
     out = out or _default_place(row, kind, bool(fates), path)
     info = {
@@ -88,6 +95,16 @@ def import_file(
     write_weights(kind, cfg, {**tensors, **zeros}, out, info)
     left_out = tuple(f"{name}: {why}" for name in match.tensors if (why := table.why_dropped(name)))
     return Imported(out, kind, match, cfg, row, left_out, tuple(fates), others)
+
+
+def load_network(path: Path | str, network: str) -> nn.Module:
+    """`network` out of a file of ours, as `load_weights`, or straight out of a published one."""
+    path = Path(path)
+    if not path.is_file() or is_ours(path):
+        return load_weights(path, network)
+    match, _ = _chosen(recognise(open_foreign(path)), network)
+    cfg, table = match.plan()
+    return build_network(network, cfg, {**match.read(cfg, table), **_zeros(match, network, cfg)}, path)
 
 
 def describe(path: Path | str) -> list[str]:

@@ -1,6 +1,5 @@
 """Frozen networks in their published layouts."""
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -10,11 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from segtalker.errors import WeightsError
 from segtalker.models.frozen.arcface import ArcFace, ArcFaceConfig
-from segtalker.models.frozen.lpips import LPIPS
+from segtalker.models.frozen.lpips import LPIPS, LPIPSConfig
 from segtalker.models.frozen.maskgan_unet import ParsingUNet, ParsingUNetConfig
-from segtalker.training.sgi_losses import load_arcface, load_lpips, load_parsing_unet
+from segtalker.weights.importing import load_network
 
 
 def count(module: torch.nn.Module) -> int:
@@ -66,10 +64,10 @@ def lpips_package(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The original package, with random trunks of our own where it would ask torchvision for trained ones."""
     models = ModuleType("torchvision.models")
     models.alexnet = lambda **_: SimpleNamespace(  # type: ignore[attr-defined]
-        features=nn.Sequential(*LPIPS("alex").features, nn.MaxPool2d(3, 2))
+        features=nn.Sequential(*LPIPS(LPIPSConfig("alex")).features, nn.MaxPool2d(3, 2))
     )
     models.vgg16 = lambda **_: SimpleNamespace(  # type: ignore[attr-defined]
-        features=nn.Sequential(*LPIPS("vgg").features, nn.MaxPool2d(2, 2))
+        features=nn.Sequential(*LPIPS(LPIPSConfig("vgg")).features, nn.MaxPool2d(2, 2))
     )
     torchvision = ModuleType("torchvision")
     torchvision.models = models  # type: ignore[attr-defined]
@@ -95,26 +93,6 @@ def test_lpips_equals_the_original_package(
     one, other = torch.rand(2, 2, 3, 64, 64) * 2 - 1
     expected = oracle(one, other).flatten()
     assert float(expected.min()) > 1e-4
-    torch.testing.assert_close(load_lpips(tmp_path / "trunk.pth", name)(one, other), expected)
-
-
-def test_lpips_heads_are_read_without_importing_the_package() -> None:
-    if importlib.util.find_spec("lpips") is None:
-        pytest.skip("the lpips package is not installed")
-    with pytest.raises(WeightsError, match=r"missing\.pth"):
-        load_lpips(Path("missing.pth"), "alex")
-
-
-def test_published_files_load_and_others_are_refused(tmp_path: Path) -> None:
-    net = ParsingUNet(ParsingUNetConfig())
-    torch.save(net.state_dict(), tmp_path / "unet.pth")
-    loaded = load_parsing_unet(tmp_path / "unet.pth")
-    assert torch.equal(loaded.final.weight, net.final.weight)
-    with pytest.raises(WeightsError, match="not the weights of IR-SE50"):
-        load_arcface(tmp_path / "unet.pth")
-
-
-def test_a_trunk_of_another_network_is_refused(tmp_path: Path) -> None:
-    torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "wrong.pth")
-    with pytest.raises(WeightsError, match="not a torchvision vgg trunk"):
-        load_lpips(tmp_path / "wrong.pth", "vgg")
+    net = load_network(tmp_path / "trunk.pth", "lpips")
+    assert isinstance(net, LPIPS) and net.cfg.net == name
+    torch.testing.assert_close(net(one, other), expected)

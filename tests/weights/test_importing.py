@@ -157,7 +157,7 @@ def test_every_published_size_has_its_row_with_a_licence():
             for layout in discriminators
         )
         assert "NVIDIA" in licence_of(f"stylegan2_ffhq_{size}") == licence_of(f"stylegan2_ffhq_{size}_d")
-    speech = LAYOUTS[-1]
+    (speech,) = (layout for layout in LAYOUTS if layout.network == "speech")
     for cfg, name in ((AVHubertConfig.base(), "avhubert_base"), (AVHubertConfig.large(), "avhubert_large")):
         assert speech.row(SpeechEncoderConfig(cfg)) == name
         assert "Meta Platforms, Inc. All Rights Reserved" in licence_of(name)

@@ -9,6 +9,8 @@ Shape legend: N batch, H W input size (512 in training); features at 1/8, 1/16, 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,11 +22,20 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
+@dataclass(frozen=True)
+class BiSeNetConfig:
+    """Size of the network; the default is the published one."""
+
+    num_classes: int = NUM_RAW_LABELS
+
+
 class BiSeNet(nn.Module):
     """Face parsing network."""
 
-    def __init__(self, num_classes: int = NUM_RAW_LABELS) -> None:
+    def __init__(self, cfg: BiSeNetConfig) -> None:
         super().__init__()
+        self.cfg = cfg
+        num_classes = cfg.num_classes
         self.cp = ContextPath()
         self.ffm = FeatureFusion(256, 256)
         self.conv_out = Head(256, 256, num_classes)

@@ -1,12 +1,12 @@
 """LPIPS (arXiv 1801.03924): weighted distance of unit-normalised features of a classification trunk.
 
-Only structure: the trunk is the `features` part of AlexNet or VGG16 in the layout of torchvision, the heads
-are those of the `lpips` package, version 0.1. Whoever builds it loads both.
+The trunk is the `features` part of AlexNet or VGG16 in the layout of torchvision, the heads are those of the
+`lpips` package, version 0.1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -19,17 +19,24 @@ _TAPS = {"alex": (1, 4, 7, 9, 11), "vgg": (3, 8, 15, 22, 29)}
 _WIDTHS = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}
 
 
+@dataclass(frozen=True)
+class LPIPSConfig:
+    """Which trunk."""
+
+    net: LPIPSNet = "alex"
+
+
 class LPIPS(nn.Module):
     """Perceptual distance of two pictures; `features.*` is the trunk, `lin{k}` the five heads."""
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, net: LPIPSNet = "alex") -> None:
+    def __init__(self, cfg: LPIPSConfig) -> None:
         super().__init__()
-        self.net = net
-        self.features = _alex_trunk() if net == "alex" else _vgg_trunk()
-        for level, width in enumerate(_WIDTHS[net]):
+        self.cfg = cfg
+        self.features = _alex_trunk() if cfg.net == "alex" else _vgg_trunk()
+        for level, width in enumerate(_WIDTHS[cfg.net]):
             self.register_parameter(f"lin{level}", nn.Parameter(torch.ones(1, width, 1, 1)))
         self.register_buffer("shift", torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1), False)
         self.register_buffer("scale", torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1), False)
@@ -48,20 +55,9 @@ class LPIPS(nn.Module):
         found = []
         for index, layer in enumerate(self.features):
             x = layer(x)
-            if index in _TAPS[self.net]:
+            if index in _TAPS[self.cfg.net]:
                 found.append(x / (x.square().sum(dim=1, keepdim=True).sqrt() + 1e-10))
         return found
-
-    def load(self, trunk: Mapping[str, Tensor], heads: Mapping[str, Tensor]) -> None:
-        """Take a torchvision state dict (its `features.*`) and the heads of the lpips package."""
-        last = len(self.features) - 1
-        chosen = {
-            name: value
-            for name, value in trunk.items()
-            if name.startswith("features.") and int(name.split(".")[1]) <= last
-        }
-        lins = {f"lin{level}": heads[f"lin{level}.model.1.weight"] for level in range(5)}
-        self.load_state_dict({**chosen, **lins}, strict=True)
 
 
 def _alex_trunk() -> nn.Sequential:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from segtalker.errors import WeightsError
 from segtalker.weights.convert.table import KeyTable, Shape
 from segtalker.weights.foreign import ForeignFile
@@ -34,6 +36,8 @@ class Layout:
     """Tensors of the outermost dictionary that belong to it."""
     ours_alone: tuple[str, ...] = ()
     """Parts of our network that no published file has; they begin at zero."""
+    installed: Callable[[Any], Mapping[str, Tensor]] = lambda cfg: {}
+    """Tensors of our network that come with an installed package instead of the file."""
     own_keys: Callable[[Tensors], Tensors] = lambda tensors: tensors
     """Takes off prefixes that vary between files."""
 
@@ -62,5 +66,9 @@ class Match:
             raise WeightsError(
                 f"{place}: a {self.layout.title}, but it lacks '{error.args[0]}'. Fetch it again."
             ) from error
-        except (IndexError, ValueError) as error:
+        except (ArithmeticError, IndexError, RuntimeError, ValueError) as error:
             raise WeightsError(f"{place}: a {self.layout.title} of impossible shapes: {error}.") from error
+
+    def read(self, cfg: Any, table: KeyTable) -> dict[str, Tensor]:
+        """The tensors of our network, those of an installed package too; `WeightsError` as `to_ours`."""
+        return {**table.to_ours(self.tensors, str(self.file.path)), **self.layout.installed(cfg)}

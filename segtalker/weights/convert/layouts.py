@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from segtalker.errors import WeightsError
-from segtalker.weights.convert import avhubert, stylegan2
+from segtalker.weights.convert import arcface, avhubert, bisenet, lpips, maskgan_unet, stylegan2
 from segtalker.weights.convert.layout import Layout, Match
 from segtalker.weights.foreign import ForeignFile
 
-LAYOUTS: tuple[Layout, ...] = (*stylegan2.LAYOUTS, *avhubert.LAYOUTS)
+LAYOUTS: tuple[Layout, ...] = (
+    *stylegan2.LAYOUTS,
+    *avhubert.LAYOUTS,
+    *bisenet.LAYOUTS,
+    *arcface.LAYOUTS,
+    *maskgan_unet.LAYOUTS,
+    *lpips.LAYOUTS,
+)
 """Every layout that is known; a family of networks brings its own."""
 
 _NEAREST = 3

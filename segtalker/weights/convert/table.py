@@ -46,6 +46,10 @@ class Dropped:
     why: str
 
 
+BATCH_COUNTERS = Dropped(r"(.+\.)?num_batches_tracked", "counts training batches; no network reads it")
+"""Of batch norm; files older than PyTorch 0.4.1 have none."""
+
+
 @dataclass(frozen=True)
 class KeyTable:
     """All keys of one network in a published layout."""
@@ -103,6 +107,12 @@ class KeyTable:
 def same_shape(pairs: Iterable[tuple[str, str]], shapes: Mapping[str, Shape]) -> tuple[Entry, ...]:
     """Entries for (official, ours) whose tensors are the same; `shapes` are ours."""
     return tuple(Entry(official, ours, shapes[ours], shapes[ours]) for official, ours in pairs)
+
+
+def identity_table(shapes: Mapping[str, Shape], dropped: tuple[Dropped, ...] = ()) -> KeyTable:
+    """The table of a network whose modules have the published names; `shapes` are ours."""
+    names = [name for name in shapes if not re.fullmatch(BATCH_COUNTERS.pattern, name)]
+    return KeyTable(same_shape(((name, name) for name in names), shapes), {}, (BATCH_COUNTERS, *dropped))
 
 
 def _some(what: str, names: list[str]) -> str:
