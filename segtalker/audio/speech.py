@@ -75,8 +75,11 @@ def speech_tokens(speech: SampleSource, start: int, stop: int) -> NDArray[np.flo
     return result
 
 
-def _filterbank_block(speech: SampleSource, start: int, count: int) -> NDArray[np.float32]:
-    """Log energies [count, 26] from frame `start`; `count` is constant, so that sums are reproducible."""
+def power_block(speech: SampleSource, start: int, count: int) -> NDArray[np.float64]:
+    """Power spectra [count, 257] of pre-emphasised frames from frame `start`, at the scale of int16 samples.
+
+    Keep `count` constant over a whole speech, so that sums are reproducible.
+    """
     begin = start * _HOP
     length = (count - 1) * _HOP + _WINDOW
     samples = speech.samples(begin - 1, begin + length).astype(np.float64) * _INT16_SCALE
@@ -84,9 +87,22 @@ def _filterbank_block(speech: SampleSource, start: int, count: int) -> NDArray[n
     # One past the end the filter still rings; the published features pad with zeros after filtering.
     emphasised[max(speech.num_samples - begin, 0) :] = 0.0
     frames = np.lib.stride_tricks.sliding_window_view(emphasised, _WINDOW)[::_HOP]
-    power = np.abs(np.fft.rfft(frames, _FFT, axis=1)) ** 2 / _FFT
-    energies = power @ _filters()
-    return np.log(np.where(energies == 0.0, np.finfo(np.float64).eps, energies)).astype(np.float32)
+    return np.abs(np.fft.rfft(frames, _FFT, axis=1)) ** 2 / _FFT
+
+
+def log_energies(power: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Power spectra [T, 257] to the logarithms of the energies under the filters [T, 26]."""
+    return log_nonzero(power @ _filters())
+
+
+def log_nonzero(energies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Natural logarithm, of the smallest step from 1 where an energy is zero."""
+    return np.log(np.where(energies == 0.0, np.finfo(np.float64).eps, energies))
+
+
+def _filterbank_block(speech: SampleSource, start: int, count: int) -> NDArray[np.float32]:
+    """Log energies [count, 26] from frame `start`; `count` is constant."""
+    return log_energies(power_block(speech, start, count)).astype(np.float32)
 
 
 def _normalise(tokens: NDArray[np.float32]) -> NDArray[np.float32]:

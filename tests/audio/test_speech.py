@@ -13,6 +13,7 @@ from segtalker.audio.speech import (
     speech_tokens,
     stack_context,
 )
+from tests.audio.filterbank_reference import slow_log_filterbank
 
 
 def voice(count: int, seed: int = 1) -> np.ndarray:
@@ -21,30 +22,6 @@ def voice(count: int, seed: int = 1) -> np.ndarray:
     tone = sum(np.sin(2 * math.pi * 140 * k * time) / k for k in range(1, 12))
     loudness = 0.1 + np.abs(np.sin(2 * math.pi * 3 * time))
     return (0.1 * loudness * tone + 0.01 * rng.standard_normal(count)).astype(np.float32)
-
-
-def slow_log_filterbank(signal: np.ndarray) -> np.ndarray:
-    """Frame by frame and filter by filter, from the definition in plain Python."""
-    emphasised = [signal[0]] + [signal[i] - 0.97 * signal[i - 1] for i in range(1, len(signal))]
-    num_frames = 1 if len(signal) <= 400 else 1 + math.ceil((len(signal) - 400) / 160)
-    emphasised += [0.0] * ((num_frames - 1) * 160 + 400 - len(emphasised))
-    mels = [i * 2595 * math.log10(1 + 8000 / 700) / 27 for i in range(28)]
-    edges = [math.floor(513 * 700 * (10 ** (m / 2595) - 1) / 16000) for m in mels]
-    rows = []
-    for frame in range(num_frames):
-        window = np.array(emphasised[frame * 160 : frame * 160 + 400] + [0.0] * 112)
-        phase = np.exp(-2j * math.pi * np.outer(np.arange(257), np.arange(512)) / 512)
-        power = np.abs(phase @ window) ** 2 / 512
-        row = []
-        for j in range(26):
-            energy = 0.0
-            for i in range(edges[j], edges[j + 1]):
-                energy += power[i] * (i - edges[j]) / (edges[j + 1] - edges[j])
-            for i in range(edges[j + 1], edges[j + 2]):
-                energy += power[i] * (edges[j + 2] - i) / (edges[j + 2] - edges[j + 1])
-            row.append(math.log(energy if energy else np.finfo(float).eps))
-        rows.append(row)
-    return np.array(rows)
 
 
 @pytest.mark.parametrize("count", [320, 400, 1777])
