@@ -61,7 +61,7 @@ def irse(
     before, number = stem, 0
     for width, count in zip(widths, units, strict=True):
         for _ in range(count):
-            unit, gates = f"body.{number}", width // 16
+            unit, gates = f"body.{number}", max(1, width // 16)
             shapes |= norm(f"{unit}.res_layer.0", before) | norm(f"{unit}.res_layer.4", width)
             shapes |= {
                 f"{unit}.res_layer.1.weight": (width, before, 3, 3),
@@ -123,15 +123,15 @@ def parameters(shapes: Shapes) -> int:
     return sum(math.prod(shape) for name, shape in shapes.items() if not name.endswith(buffers))
 
 
-def drawn(shapes: Shapes, seed: int = 0) -> dict[str, Tensor]:
-    """Random values that keep a deep network's features of the size of one."""
+def drawn(shapes: Shapes, seed: int = 0, gain: float = 2) -> dict[str, Tensor]:
+    """Random values. gain: of convolutions; 2 keeps features behind ReLUs of the size of one, sums want less."""
     generator = torch.Generator().manual_seed(seed)
     values = {}
     for name, shape in shapes.items():
         if name.endswith(COUNTER):
             values[name] = torch.tensor(1234)
         elif len(shape) > 1:
-            values[name] = torch.randn(shape, generator=generator) * math.sqrt(2 / math.prod(shape[1:]))
+            values[name] = torch.randn(shape, generator=generator) * math.sqrt(gain / math.prod(shape[1:]))
         elif name.endswith(("running_var", "weight")):  # variances, gains, slopes of PReLU
             values[name] = 0.3 + torch.rand(shape, generator=generator)
         else:
