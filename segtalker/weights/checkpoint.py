@@ -27,6 +27,7 @@ NETWORKS: dict[str, tuple[str, str, str]] = {
     "speech": ("segtalker.models.speech_encoder", "SpeechEncoder", "SpeechEncoderConfig"),
     "tsg": ("segtalker.models.tsg", "TSG", "TSGConfig"),
     "syncnet": ("segtalker.models.syncnet", "SyncNet", "SyncNetConfig"),
+    "style_encoder": ("segtalker.models.style_encoder", "StyleEncoder", "StyleEncoderConfig"),
     "sgi": ("segtalker.models.sgi", "SGI", "SGIConfig"),
     "parsing_unet": ("segtalker.models.frozen.maskgan_unet", "ParsingUNet", "ParsingUNetConfig"),
     "identity": ("segtalker.models.frozen.arcface", "ArcFace", "ArcFaceConfig"),

@@ -7,7 +7,7 @@ in full precision with its configuration, its licence and the hash of where it c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,27 +17,29 @@ from torch import Tensor, nn
 
 from segtalker.config import load_yaml, parse_config
 from segtalker.errors import ConfigError, WeightsError
-from segtalker.models.discriminator import Discriminator, DiscriminatorConfig
-from segtalker.models.sgi import SGI, SGIConfig
+from segtalker.models.discriminator import DiscriminatorConfig
+from segtalker.models.sgi import SGIConfig
 from segtalker.weights.checkpoint import (
     build_network,
     is_ours,
     load_weights,
     network_shapes,
+    read_weights,
     weights_info,
     write_weights,
 )
-from segtalker.weights.convert.layout import Match
+from segtalker.weights.convert.layout import Layout, Match
 from segtalker.weights.convert.layouts import recognise
-from segtalker.weights.convert.stylegan2 import LATENT_AVG
+from segtalker.weights.convert.table import identity_table
 from segtalker.weights.foreign import open_foreign
-from segtalker.weights.partial import Fate, discriminator_of_size, generator_in_sgi, start_from
+from segtalker.weights.partial import Fate
+from segtalker.weights.pickles.tensors import InMemory
 from segtalker.weights.registry import rows_of
+from segtalker.weights.starts import PARTS_OF_SGI, start_discriminator, start_sgi
 from segtalker.weights.store import place_of
 
-SGI_START = "sgi"
-"""What a generator is not, but starts."""
-_SEED = 1
+SGI = "sgi"
+"""What few files hold, but several start."""
 _BLOCK_BYTES = 1 << 20
 
 
@@ -65,21 +67,30 @@ def import_file(
     out: Path | None = None,
     training: Path | None = None,
     group: str | None = None,
+    onto: Path | None = None,
 ) -> Imported:
     """Recognise the network in `path` and write it to `out` (default: its place in the cache).
 
-    network: which one, where a file holds several: `generator`, `discriminator`, `speech`, or `sgi` for a
-    start of SGI from a generator. training: the YAML file of a training of SGI whose sizes `sgi` and
-    `discriminator` take on; what the file lacks begins at random. group: as in `recognise`.
+    network: which one, where a file holds several: a name of `checkpoint.NETWORKS`, or `sgi` for a start of
+    SGI from its parts. training: the YAML file of a training of SGI whose sizes `sgi` and `discriminator`
+    take on; what the file lacks begins at random, or as in `onto`, an earlier one. group: as in `recognise`.
     """
     path = Path(path)
-    if network is None and path.is_file() and is_ours(path):
+    ours = path.is_file() and is_ours(path)
+    if network is None and ours:
         found = weights_info(path)["network"]
         raise WeightsError(f"{path}: is a SegTalker '{found}' already. Use it as it is.")
-    match, others = _chosen(recognise(open_foreign(path), group), network)
+    matches = [our_match(path)] if ours else recognise(open_foreign(path), group)
+    match, others = _chosen(matches, network)
     published, table = match.plan()
     kind, row = network or match.layout.network, match.layout.row(published)
-    tensors, cfg, fates = _fitted(kind, match.read(published, table), published, training, path)
+    if kind == SGI and (training is not None or match.layout.network != SGI):
+        cfg = _section(training, "model", SGIConfig)
+        tensors, fates = start_sgi(matches, cfg, onto)
+    elif onto is not None:
+        raise ConfigError("--onto is of use with --as sgi and --for TRAINING.yaml only. Leave it out.")
+    else:
+        tensors, cfg, fates = _fitted(kind, match.read(published, table), published, training, path)
     zeros = _zeros(match, kind, cfg)
     out = out or _default_place(row, kind, bool(fates), path)
     info = {
@@ -91,10 +102,21 @@ def import_file(
         "licence": licence_of(row),
         "random": [fate.name for fate in fates if fate.what == "random"],
         "zero": list(zeros),
+        **({"onto": weights_info(onto)["info"]} if onto else {}),
     }
     write_weights(kind, cfg, {**tensors, **zeros}, out, info)
     left_out = tuple(f"{name}: {why}" for name in match.tensors if (why := table.why_dropped(name)))
     return Imported(out, kind, match, cfg, row, left_out, tuple(fates), others)
+
+
+def our_match(path: Path) -> Match:
+    """A file of ours as if it were published, so that it can start something else."""
+    network, info = weights_info(path)["network"], weights_info(path)["info"]
+    cfg, tensors = read_weights(path, network)
+    table = identity_table({name: tuple(value.shape) for name, value in tensors.items()})
+    row = str(info.get("published_as", "a training of ours"))
+    layout = Layout(f"SegTalker '{network}'", network, (), (), lambda *_: (cfg, table), lambda _: row)
+    return Match(open_foreign(path), layout, "", {name: InMemory(value) for name, value in tensors.items()})
 
 
 def load_network(path: Path | str, network: str) -> nn.Module:
@@ -140,13 +162,14 @@ def licence_of(row: str) -> str:
 def _chosen(matches: Sequence[Match], network: str | None) -> tuple[Match, tuple[str, ...]]:
     """The network to import, and the names of the others."""
     names = [match.layout.network for match in matches]
-    if "generator" in names:
-        names.insert(names.index("generator") + 1, SGI_START)
+    parts = [name for name in names if name in PARTS_OF_SGI]
+    if parts and SGI not in parts:
+        names.insert(names.index(parts[-1]) + 1, SGI)
     wanted = network or names[0]
     if wanted not in names:
         path = matches[0].file.path
         raise WeightsError(f"{path}: holds no '{wanted}'; it can be imported as: {', '.join(names)}.")
-    source = "generator" if wanted == SGI_START else wanted
+    source = parts[0] if wanted == SGI else wanted
     match = next(match for match in matches if match.layout.network == source)
     return match, tuple(name for name in names if name != wanted)
 
@@ -155,20 +178,11 @@ def _fitted(
     kind: str, tensors: dict[str, Tensor], cfg: Any, training: Path | None, path: Path
 ) -> tuple[dict[str, Tensor], Any, list[Fate]]:
     """Tensors and configuration as they are published, or as a training wants them with the fate of each."""
-    if kind == SGI_START:
-        if LATENT_AVG not in tensors:
-            raise WeightsError(
-                f"{path}: lacks '{LATENT_AVG}', the mean code around which SGI's codes lie. "
-                "Use the publisher's file, which has it."
-            )
-        sgi_cfg = _section(training, "model", SGIConfig)
-        state, fates = start_from(_seeded(SGI, sgi_cfg), tensors, generator_in_sgi)
-        return state, sgi_cfg, fates
     if training is None:
         return tensors, cfg, []
     if kind == "discriminator":
         wanted = _section(training, "discriminator", DiscriminatorConfig)
-        state, fates = start_from(_seeded(Discriminator, wanted), tensors, discriminator_of_size(cfg, wanted))
+        state, fates = start_discriminator(tensors, cfg, wanted)
         return state, wanted, fates
     raise WeightsError(f"{path}: --for is of use with --as sgi and --as discriminator only. Leave it out.")
 
@@ -186,13 +200,6 @@ def _section(training: Path | None, name: str, cls: type[Any]) -> Any:
         return parse_config(cls, values[name], name)
     except ConfigError as error:
         raise ConfigError(f"{training}: {error}") from None
-
-
-def _seeded(build: Callable[[Any], nn.Module], cfg: Any) -> dict[str, Tensor]:
-    """The tensors of a fresh network, the same every time."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_SEED)
-        return build(cfg).state_dict()
 
 
 def _zeros(match: Match, network: str, cfg: Any) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """Part of one network as the start of another: which tensors are taken, left at random or skipped, and why.
 
-A generator is the prior of SGI (arXiv 2409.03605, Sec. 3.3), whose encoder begins at random; a discriminator
+A generator is the prior of SGI (arXiv 2409.03605, Sec. 3.3) and an IR-SE network its encoder's body; a
+region-wise inversion is an SGI of its own, of which a smaller one takes what it has room for. A discriminator
 serves at another size, since its blocks are numbered from the picture inwards.
 """
 
@@ -9,21 +10,23 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from torch import Tensor
 
 from segtalker.models.discriminator import DiscriminatorConfig
+from segtalker.models.sgi import SGIConfig
+from segtalker.models.style_encoder import StyleEncoderConfig
 from segtalker.weights.convert.stylegan2 import LATENT_AVG
 
-What = Literal["taken", "random", "skipped"]
+What = Literal["taken", "kept", "random", "skipped"]
 
 
 @dataclass(frozen=True)
 class Fate:
-    """What became of one tensor: of the new network (taken, random) or of the old one (skipped)."""
+    """What became of one tensor: of the new network (taken, kept, random) or of the old one (skipped)."""
 
     name: str
     what: What
@@ -41,33 +44,69 @@ class Place:
     why: str = ""
 
 
+class EncoderSize(Protocol):
+    """What an IR-SE network says about its body."""
+
+    @property
+    def norm(self) -> str:
+        """Kind of its norms."""
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        """Residual units a stage."""
+
+
+Source = tuple[Mapping[str, Tensor], Callable[[str], Place]]
+"""The tensors of an old network, and where each goes."""
+
+
 def start_from(
     state: Mapping[str, Tensor], source: Mapping[str, Tensor], place: Callable[[str], Place]
 ) -> tuple[dict[str, Tensor], list[Fate]]:
-    """`state` of a new network with what fits of `source`, and the fate of every tensor of both.
+    """`start_from_all` with one old network; place: name in `source` to where it goes."""
+    return start_from_all(state, [(source, place)])
 
-    place: name in `source` to where it goes. A tensor of another shape is skipped; `latent_avg` [D] is
-    repeated for every layer [L, D].
+
+def start_from_all(
+    state: Mapping[str, Tensor], sources: Sequence[Source], random: Collection[str] | None = None
+) -> tuple[dict[str, Tensor], list[Fate]]:
+    """`state` of a new network with what fits of the sources, and the fate of every tensor of all.
+
+    A tensor of another shape is skipped; `latent_avg` [D] is repeated for every layer [L, D], and one that
+    knows more layers gives the first. random: names that are random in `state`, None for all; what is not
+    among them and not taken was put there before.
     """
     result, fates = dict(state), []
     taken: dict[str, str] = {}
-    for name, value in source.items():
-        target = place(name)
-        if target.name is None or target.name not in state:
-            fates.append(Fate(name, "skipped", target.why or "the new network has no such layer"))
-            continue
-        wanted = state[target.name].shape
-        if name == LATENT_AVG and value.shape[-1] == wanted[-1]:
-            value = value.expand(wanted)
-        if value.shape != wanted:
-            why = f"is {list(value.shape)}, '{target.name}' is {list(wanted)}"
-            fates.append(Fate(name, "skipped", why))
-            continue
-        result[target.name], taken[target.name] = value, name
+    for source, place in sources:
+        for name, value in source.items():
+            target = place(name)
+            if target.name is None or target.name not in state:
+                fates.append(Fate(name, "skipped", target.why or "the new network has no such layer"))
+                continue
+            wanted = state[target.name].shape
+            if target.name == LATENT_AVG:
+                value = _mean_codes(value, wanted)
+            if value.shape != wanted:
+                why = f"is {list(value.shape)}, '{target.name}' is {list(wanted)}"
+                fates.append(Fate(name, "skipped", why))
+                continue
+            result[target.name], taken[target.name] = value, name
     for name in state:
-        why = f"from '{taken[name]}'" if name in taken else "the file has none"
-        fates.append(Fate(name, "taken" if name in taken else "random", why))
+        if name in taken:
+            fates.append(Fate(name, "taken", f"from '{taken[name]}'"))
+        elif random is None or name in random:
+            fates.append(Fate(name, "random", "the file has none"))
+        else:
+            fates.append(Fate(name, "kept", "put there by an earlier import"))
     return result, fates
+
+
+def _mean_codes(value: Tensor, wanted: Sequence[int]) -> Tensor:
+    """`latent_avg` [D] or [L, D] for a network of `wanted` layers and dimensions, where it can be."""
+    if value.shape[-1:] != tuple(wanted)[-1:]:
+        return value
+    return value.expand(*wanted) if value.dim() == 1 else value[: wanted[0]]
 
 
 def generator_in_sgi(name: str) -> Place:
@@ -77,6 +116,42 @@ def generator_in_sgi(name: str) -> Place:
     if name.startswith("style."):
         return Place(f"generator.{name}", "the mapping network, which SGI never runs")
     return Place(f"generator.{name}", "the new generator ends at a lower resolution")
+
+
+def encoder_in_sgi(old: EncoderSize, new: StyleEncoderConfig) -> Callable[[str], Place]:
+    """Where a tensor of an IR-SE network (ArcFace's, pSp's encoder) goes in SGI: to its encoder's body.
+
+    Weights that were trained under one norm mean nothing under another, and the N-th unit of another depth
+    is another unit: such an encoder takes none. The pyramid is found by its names.
+    """
+    why = ""
+    if old.norm != new.norm:
+        why = f"trained under {old.norm} norm, the new encoder has {new.norm} norm"
+    elif old.units != new.units:
+        why = f"the new encoder has stages of {list(new.units)} units, this one of {list(old.units)}"
+
+    def place(name: str) -> Place:
+        if name.startswith("output_layer."):
+            return Place(None, "names a person, which the new network does not")
+        return Place(None if why else f"encoder.{name}", why or "the new encoder has no such layer")
+
+    return place
+
+
+def sgi_in_sgi(old: SGIConfig, new: SGIConfig) -> Callable[[str], Place]:
+    """Where a tensor of SGI goes in one of another size or with another encoder, whose MLPs begin anew."""
+
+    def place(name: str) -> Place:
+        if name.startswith("generator."):
+            return generator_in_sgi(name.removeprefix("generator."))
+        if name.startswith(("encoder.", "mlps.")) and old.encoder != new.encoder:
+            part = "of" if name.startswith("encoder.") else "reads the features of"
+            return Place(None, f"{part} another encoder than the new network's")
+        if name.startswith("mlps.") and old.codes != new.codes:
+            return Place(None, f"for codes of {old.codes}, the new network has codes of {new.codes}")
+        return Place(name)
+
+    return place
 
 
 def discriminator_of_size(old: DiscriminatorConfig, new: DiscriminatorConfig) -> Callable[[str], Place]:
@@ -100,7 +175,10 @@ def discriminator_of_size(old: DiscriminatorConfig, new: DiscriminatorConfig) ->
 def summary(fates: list[Fate]) -> list[str]:
     """The fates in a few lines: how many were taken, then the others by reason."""
     count = Counter(fate.what for fate in fates)
-    lines = [f"{count['taken']} tensors taken, {count['random']} left at random, {count['skipped']} skipped"]
+    kept = f", {count['kept']} kept" if count["kept"] else ""
+    lines = [
+        f"{count['taken']} tensors taken{kept}, {count['random']} left at random, {count['skipped']} skipped"
+    ]
     groups: dict[tuple[str, str], list[str]] = {}
     for fate in fates:
         if fate.what != "taken":

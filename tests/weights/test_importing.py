@@ -19,6 +19,7 @@ from segtalker.models.speech_encoder import SpeechEncoderConfig
 from segtalker.models.stylegan2 import SynthesisConfig
 from segtalker.weights import registry, store
 from segtalker.weights.checkpoint import fill_weights, load_weights, network_shapes, weights_info
+from segtalker.weights.convert import stylegan2
 from segtalker.weights.convert.avhubert import audio_path
 from segtalker.weights.convert.layouts import LAYOUTS, recognise
 from segtalker.weights.foreign import ForeignFile
@@ -146,7 +147,8 @@ def test_published_sizes_go_to_the_cache_and_others_want_a_name(tmp_path: Path, 
 
 def test_every_published_size_has_its_row_with_a_licence():
     generators, discriminators = (
-        [layout for layout in LAYOUTS if layout.network == kind] for kind in ("generator", "discriminator")
+        [layout for layout in stylegan2.LAYOUTS if layout.network == kind]
+        for kind in ("generator", "discriminator")
     )
     for size in (256, 512, 1024):
         assert all(
@@ -232,7 +234,7 @@ def test_a_file_of_unknown_keys_lists_what_is_nearest(tmp_path: Path):
 
 
 def test_a_signature_over_impossible_shapes_is_one_line(tmp_path: Path):
-    layout = LAYOUTS[0]
+    layout = stylegan2.LAYOUTS[0]
     group = {name: InMemory(torch.zeros(1)) for name in layout.signature}
     (match,) = recognise(ForeignFile(tmp_path / "net", {"": dict(group)}))
     with pytest.raises(WeightsError, match="but it lacks 'conv1.conv.weight'"):

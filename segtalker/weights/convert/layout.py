@@ -38,6 +38,8 @@ class Layout:
     """Parts of our network that no published file has; they begin at zero."""
     installed: Callable[[Any], Mapping[str, Tensor]] = lambda cfg: {}
     """Tensors of our network that come with an installed package instead of the file."""
+    anywhere: bool = True
+    """Whether it is looked for in other groups of a file too."""
     own_keys: Callable[[Tensors], Tensors] = lambda tensors: tensors
     """Takes off prefixes that vary between files."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from segtalker.errors import WeightsError
-from segtalker.weights.convert import arcface, avhubert, bisenet, lpips, maskgan_unet, stylegan2
+from segtalker.weights.convert import arcface, avhubert, bisenet, inversion, lpips, maskgan_unet, stylegan2
 from segtalker.weights.convert.layout import Layout, Match
 from segtalker.weights.foreign import ForeignFile
 
 LAYOUTS: tuple[Layout, ...] = (
+    *inversion.LAYOUTS,
     *stylegan2.LAYOUTS,
     *avhubert.LAYOUTS,
     *bisenet.LAYOUTS,
@@ -15,7 +16,8 @@ LAYOUTS: tuple[Layout, ...] = (
     *maskgan_unet.LAYOUTS,
     *lpips.LAYOUTS,
 )
-"""Every layout that is known; a family of networks brings its own."""
+"""Every layout that is known; a family of networks brings its own. The first that fits a group is right:
+those that only one project's files have stand before those of any file."""
 
 _NEAREST = 3
 
@@ -28,14 +30,20 @@ def recognise(file: ForeignFile, group: str | None = None) -> list[Match]:
     if group is not None and group not in file.groups:
         known = ", ".join(repr(name) for name in file.groups)
         raise WeightsError(f"{file.path}: has no group '{group}'; groups with tensors: {known}.")
-    matches = [match for layout in LAYOUTS if (match := _match(layout, file, group)) is not None]
+    found: dict[tuple[str, str], Match] = {}
+    for layout in LAYOUTS:
+        if (match := _match(layout, file, group)) is not None:
+            found.setdefault((layout.network, match.group), match)
+    matches = list(found.values())
     if not matches:
         raise WeightsError(f"{file.path}: no network that is known by its keys. {_nearest(file)}")
     return matches
 
 
 def _match(layout: Layout, file: ForeignFile, group: str | None) -> Match | None:
-    for name in _candidates(layout, file) if group is None else (group,):
+    for name in _candidates(layout, file):
+        if group is not None and name != group:
+            continue
         tensors = layout.own_keys(file.groups[name])
         if set(layout.signature) <= set(tensors):
             outermost = file.groups.get("", {})
@@ -47,15 +55,17 @@ def _match(layout: Layout, file: ForeignFile, group: str | None) -> Match | None
 def _candidates(layout: Layout, file: ForeignFile) -> list[str]:
     """The groups of a file, the preferred ones and averages first."""
     rank = {name: number for number, name in enumerate(layout.groups)}
-    return sorted(file.groups, key=lambda name: (rank.get(name, len(rank)), "ema" not in name))
+    names = [name for name in file.groups if layout.anywhere or name in rank]
+    return sorted(names, key=lambda name: (rank.get(name, len(rank)), "ema" not in name))
 
 
 def _nearest(file: ForeignFile) -> str:
     """The layouts that share most of their signature with the file."""
     found = []
     for layout in LAYOUTS:
-        for name, group in file.groups.items():
-            lacking = [key for key in layout.signature if key not in layout.own_keys(group)]
+        for name in _candidates(layout, file):
+            own = layout.own_keys(file.groups[name])
+            lacking = [key for key in layout.signature if key not in own]
             have = len(layout.signature) - len(lacking)
             where = f" in {name!r}" if name else ""
             found.append((-have, f"{layout.title}{where} (lacks {', '.join(map(repr, lacking))})"))

@@ -1,0 +1,96 @@
+"""The start of a training of SGI, put together from published networks that are parts of one.
+
+The generator is SGI's prior (arXiv 2409.03605, Sec. 3.3), pSp's encoder and ArcFace's IR-SE50 have the body
+of its style encoder (arXiv 2008.00951), a region-wise inversion is an SGI itself. What they lack begins at
+random, or with what an earlier start brought.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from segtalker.config import to_dict
+from segtalker.errors import WeightsError
+from segtalker.models.discriminator import Discriminator, DiscriminatorConfig
+from segtalker.models.sgi import SGI, SGIConfig
+from segtalker.weights.checkpoint import read_weights, weights_info
+from segtalker.weights.convert.layout import Match
+from segtalker.weights.convert.stylegan2 import LATENT_AVG
+from segtalker.weights.partial import (
+    Fate,
+    Place,
+    Source,
+    discriminator_of_size,
+    encoder_in_sgi,
+    generator_in_sgi,
+    sgi_in_sgi,
+    start_from,
+    start_from_all,
+)
+
+PARTS_OF_SGI = ("sgi", "generator", "style_encoder", "identity")
+"""Networks that SGI can start from."""
+_SEED = 1
+
+
+def start_sgi(
+    matches: Sequence[Match], cfg: SGIConfig, onto: Path | None = None
+) -> tuple[dict[str, Tensor], list[Fate]]:
+    """The tensors of an SGI that begins with what `matches` hold of `PARTS_OF_SGI`, and the fate of each.
+
+    matches: all of one file. onto: an earlier start of the same configuration, which keeps what they lack.
+    """
+    place = str(matches[0].file.path)
+    state, random = (_seeded(SGI, cfg), None) if onto is None else _earlier(onto, cfg)
+    sources: list[Source] = []
+    fates: list[Fate] = []
+    for match in (match for match in matches if match.layout.network in PARTS_OF_SGI):
+        old, table = match.plan()
+        sources.append((match.read(old, table), _way(match.layout.network, old, cfg)))
+        fates += [Fate(name, "skipped", why) for name in match.tensors if (why := table.why_dropped(name))]
+    state, found = start_from_all(state, sources, random)
+    what = {fate.name: fate.what for fate in found if fate.what != "skipped"}
+    if "taken" not in what.values():
+        reason = next((fate.why for fate in found if fate.what == "skipped"), "it holds no part of one")
+        raise WeightsError(f"{place}: nothing in it fits the SGI of this training: {reason}.")
+    if what["generator.input.input"] == "taken" and what[LATENT_AVG] == "random":
+        raise WeightsError(
+            f"{place}: lacks '{LATENT_AVG}', the mean code around which SGI's codes lie. "
+            "Use the publisher's file, which has it."
+        )
+    return state, fates + found
+
+
+def start_discriminator(
+    tensors: dict[str, Tensor], old: DiscriminatorConfig, new: DiscriminatorConfig
+) -> tuple[dict[str, Tensor], list[Fate]]:
+    """The tensors of a discriminator that begins with those of another size, and the fate of each."""
+    return start_from(_seeded(Discriminator, new), tensors, discriminator_of_size(old, new))
+
+
+def _way(network: str, old: Any, new: SGIConfig) -> Callable[[str], Place]:
+    if network == "generator":
+        return generator_in_sgi
+    return sgi_in_sgi(old, new) if network == "sgi" else encoder_in_sgi(old, new.encoder)
+
+
+def _earlier(path: Path, cfg: SGIConfig) -> tuple[dict[str, Tensor], set[str]]:
+    """Tensors of an earlier start, and the names of those that it left at random."""
+    found, tensors = read_weights(path, "sgi")
+    if to_dict(found) != to_dict(cfg):
+        raise WeightsError(
+            f"{path}: an SGI of another configuration than this training's. Import it anew for this one."
+        )
+    return tensors, set(weights_info(path)["info"].get("random", ()))
+
+
+def _seeded(build: Callable[[Any], nn.Module], cfg: Any) -> dict[str, Tensor]:
+    """The tensors of a fresh network, the same every time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_SEED)
+        return build(cfg).state_dict()
