@@ -31,6 +31,10 @@ NETWORKS: dict[str, tuple[str, str, str]] = {
     "sgi": ("segtalker.models.sgi", "SGI", "SGIConfig"),
     "parsing_unet": ("segtalker.models.frozen.maskgan_unet", "ParsingUNet", "ParsingUNetConfig"),
     "identity": ("segtalker.models.frozen.arcface", "ArcFace", "ArcFaceConfig"),
+    "syncnet_v2": ("segtalker.models.frozen.syncnet_v2", "SyncNetV2", "SyncNetV2Config"),
+    "lip_expert": ("segtalker.models.syncnet", "SyncNet", "SyncNetConfig"),
+    "inception": ("segtalker.models.frozen.inception", "Inception", "InceptionConfig"),
+    "i3d": ("segtalker.models.frozen.i3d", "I3D", "I3DConfig"),
     "bisenet": ("segtalker.models.frozen.bisenet", "BiSeNet", "BiSeNetConfig"),
     "lpips": ("segtalker.models.frozen.lpips", "LPIPS", "LPIPSConfig"),
 }

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from segtalker.errors import WeightsError
-from segtalker.weights.convert import arcface, avhubert, bisenet, inversion, lpips, maskgan_unet, stylegan2
+from segtalker.weights.convert import (
+    arcface,
+    avhubert,
+    bisenet,
+    frechet,
+    inversion,
+    lpips,
+    maskgan_unet,
+    stylegan2,
+    sync_experts,
+)
 from segtalker.weights.convert.layout import Layout, Match
 from segtalker.weights.foreign import ForeignFile
 
@@ -15,6 +25,8 @@ LAYOUTS: tuple[Layout, ...] = (
     *arcface.LAYOUTS,
     *maskgan_unet.LAYOUTS,
     *lpips.LAYOUTS,
+    *sync_experts.LAYOUTS,
+    *frechet.LAYOUTS,
 )
 """Every layout that is known; a family of networks brings its own. The first that fits a group is right:
 those that only one project's files have stand before those of any file."""
