@@ -89,7 +89,7 @@ ROWS: tuple[WeightsRow, ...] = (
         "E4S regional inversion: encoder, region MLPs, masked generator at 1024 px",
         "sgi",
         _FROM_STYLEGAN2,
-        f"{_START} (key start_from)",
+        f"{_START} (--as sgi)",
         _E4S,
         "sgi",
     ),
@@ -104,16 +104,16 @@ ROWS: tuple[WeightsRow, ...] = (
     ),
     converted(
         "psp_ffhq",
-        "pSp encoder, FFHQ",
+        "pSp encoder (IR-SE50 with a pyramid) and decoder, FFHQ",
         "sgi",
         _FROM_STYLEGAN2,
-        f"{_START} (key start_from)",
+        f"{_START} (--as sgi)",
         Published(
             filename="psp_ffhq_encode.pt",
             page="https://drive.google.com/file/d/1bMTNWkh5LArlaWSc_wa8VKyq2V42T2z0 "
             "(StyleGAN Inversion in the README of https://github.com/eladrich/pixel2style2pixel)",
         ),
-        "sgi",
+        "style_encoder",
     ),
     _avhubert("base", "12 layers"),
     # Of this file's hash only the beginning is known.
