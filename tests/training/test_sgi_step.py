@@ -11,7 +11,7 @@ import torch
 
 from segtalker.data.dataset import ClipsConfig
 from segtalker.data.dataset_sgi import ColourConfig, SGIBatches, SGIDataConfig
-from segtalker.errors import ConfigError, DataError
+from segtalker.errors import ConfigError, DataError, WeightsError
 from segtalker.models.discriminator import Discriminator
 from segtalker.training.loop import LocalContext, run_loop
 from segtalker.training.run import load_train_config
@@ -110,10 +110,22 @@ def test_a_batch_in_parts_gives_the_loss_and_update_of_the_whole(pictures: Path,
     assert weights[0] == pytest.approx(weights[1], rel=1e-4)
 
 
-def test_terms_without_their_network_are_named(pictures: Path) -> None:
+def test_terms_without_their_network_are_named(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEGTALKER_CACHE", str(tmp_path))
     cfg = smoke(pictures, "loss.lpips_weight=0.8", "loss.id_weight=0.1", "loss.parsing_weight=0")
     notes = " ".join(SGITask(cfg).notes)
     assert "lpips is off" in notes and "term id is off" in notes and "parsing" not in notes
+
+
+def test_workers_with_other_terms_do_not_begin(pictures: Path, tmp_path: Path) -> None:
+    class Apart(LocalContext):
+        def average(self, metrics: dict[str, float]) -> dict[str, float]:
+            return dict.fromkeys(metrics, 0.75)
+
+    with pytest.raises(WeightsError, match="only some machines have the network of the loss terms lpips, "):
+        SGITask(smoke(pictures)).build(Apart(tmp_path, "cpu"))
 
 
 def test_sizes_that_do_not_fit_are_refused(pictures: Path) -> None:

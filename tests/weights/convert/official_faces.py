@@ -124,7 +124,7 @@ def parameters(shapes: Shapes) -> int:
 
 
 def drawn(shapes: Shapes, seed: int = 0, gain: float = 2) -> dict[str, Tensor]:
-    """Random values. gain: of convolutions; 2 keeps features behind ReLUs of the size of one, sums want less."""
+    """Random values. gain: of convolutions; 2 keeps features behind ReLUs about one, sums want less."""
     generator = torch.Generator().manual_seed(seed)
     values = {}
     for name, shape in shapes.items():
