@@ -49,8 +49,13 @@ def test_a_smoke_training_from_a_bucket_has_the_same_losses_and_weights(
     uri = f"s3://{s3_server.bucket}/{tmp_path.name}/tiny"
     put_folder(tiny_corpus, uri)
     runs = {}
-    for name, folder in (("disk", tiny_corpus), ("bucket", uri)):
-        overrides = [f"clips.folder={folder}", f"run.workers={workers}", "run.max_steps=6", "run.log_every=1"]
+    for name, folder, processes in (("disk", tiny_corpus, 0), ("bucket", uri, workers)):
+        overrides = [
+            f"clips.folder={folder}",
+            f"run.workers={processes}",
+            "run.max_steps=6",
+            "run.log_every=1",
+        ]
         path = train("syncnet", CONFIGS / "smoke" / "syncnet.yaml", overrides, tmp_path / name, quiet=True)
         losses = [row["loss"] for row in read_metrics(tmp_path / name) if "loss" in row]
         runs[name] = losses, load_file(path)
