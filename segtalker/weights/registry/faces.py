@@ -74,7 +74,7 @@ ROWS: tuple[WeightsRow, ...] = (
         "MaskGAN's parsing U-Net (parsing loss)",
         "parsing",
         ("CelebAMask-HQ and MaskGAN: non-commercial research and education", _CELEBA_TERMS),
-        "segtalker train sgi (key networks.parsing)",
+        "segtalker train sgi (key networks.parsing_unet)",
         Published(
             filename="model.pth",
             page="https://github.com/switchablenorms/CelebAMask-HQ (face parsing, pretrained model)",
@@ -94,7 +94,7 @@ ROWS: tuple[WeightsRow, ...] = (
             "code MIT; weights trained on faces derived from MS-Celeb-1M, without terms of their own",
             "commercial use, as we read it: the faces were collected for research",
         ),
-        "segtalker train sgi (key networks.identity), segtalker.metrics",
+        "segtalker train sgi (key networks.arcface), segtalker.metrics",
         Published(
             filename="model_ir_se50.pth",
             page="https://github.com/TreB1eN/InsightFace_Pytorch (README, IR-SE50)",
