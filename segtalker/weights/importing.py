@@ -19,6 +19,7 @@ from segtalker.config import load_yaml, parse_config
 from segtalker.errors import ConfigError, WeightsError
 from segtalker.models.discriminator import DiscriminatorConfig
 from segtalker.models.sgi import SGIConfig
+from segtalker.models.syncnet import SyncNetConfig
 from segtalker.weights.checkpoint import (
     build_network,
     is_ours,
@@ -35,11 +36,12 @@ from segtalker.weights.foreign import open_foreign
 from segtalker.weights.partial import Fate
 from segtalker.weights.pickles.tensors import InMemory
 from segtalker.weights.registry import rows_of
-from segtalker.weights.starts import PARTS_OF_SGI, start_discriminator, start_sgi
+from segtalker.weights.starts import STARTS, start_discriminator, start_sgi, start_syncnet
 from segtalker.weights.store import place_of
 
 SGI = "sgi"
 """What few files hold, but several start."""
+_SYNCNET = "syncnet"
 _BLOCK_BYTES = 1 << 20
 
 
@@ -72,8 +74,9 @@ def import_file(
     """Recognise the network in `path` and write it to `out` (default: its place in the cache).
 
     network: which one, where a file holds several: a name of `checkpoint.NETWORKS`, or `sgi` for a start of
-    SGI from its parts. training: the YAML file of a training of SGI whose sizes `sgi` and `discriminator`
-    take on; what the file lacks begins at random, or as in `onto`, an earlier one. group: as in `recognise`.
+    SGI from its parts, `syncnet` from Wav2Lip's expert. training: the YAML file of the training whose sizes
+    `sgi`, `discriminator` and `syncnet` take on; what the file lacks begins at random, or as in `onto`, an
+    earlier one. group: as in `recognise`.
     """
     path = Path(path)
     ours = path.is_file() and is_ours(path)
@@ -85,7 +88,7 @@ def import_file(
     published, table = match.plan()
     kind, row = network or match.layout.network, match.layout.row(published)
     if kind == SGI and (training is not None or match.layout.network != SGI):
-        cfg = _section(training, "model", SGIConfig)
+        cfg = _section(training, "model", SGIConfig, SGI)
         tensors, fates = start_sgi(matches, cfg, onto)
     elif onto is not None:
         raise ConfigError("--onto is of use with --as sgi and --for TRAINING.yaml only. Leave it out.")
@@ -125,6 +128,10 @@ def load_network(path: Path | str, network: str) -> nn.Module:
     if not path.is_file() or is_ours(path):
         return load_weights(path, network)
     match, _ = _chosen(recognise(open_foreign(path)), network)
+    if (found := match.layout.network) != network:
+        raise WeightsError(
+            f"{path}: holds a '{found}', not a '{network}'. Give the weights of a '{network}'."
+        )
     cfg, table = match.plan()
     return build_network(network, cfg, {**match.read(cfg, table), **_zeros(match, network, cfg)}, path)
 
@@ -162,15 +169,16 @@ def licence_of(row: str) -> str:
 def _chosen(matches: Sequence[Match], network: str | None) -> tuple[Match, tuple[str, ...]]:
     """The network to import, and the names of the others."""
     names = [match.layout.network for match in matches]
-    parts = [name for name in names if name in PARTS_OF_SGI]
-    if parts and SGI not in parts:
-        names.insert(names.index(parts[-1]) + 1, SGI)
+    for started, by in STARTS.items():
+        parts = [name for name in names if name in by]
+        if parts and started not in parts:
+            names.insert(names.index(parts[-1]) + 1, started)
     wanted = network or names[0]
     if wanted not in names:
         path = matches[0].file.path
         raise WeightsError(f"{path}: holds no '{wanted}'; it can be imported as: {', '.join(names)}.")
-    source = parts[0] if wanted == SGI else wanted
-    match = next(match for match in matches if match.layout.network == source)
+    sources = STARTS.get(wanted, (wanted,))
+    match = next(match for match in matches if match.layout.network in sources)
     return match, tuple(name for name in names if name != wanted)
 
 
@@ -178,23 +186,32 @@ def _fitted(
     kind: str, tensors: dict[str, Tensor], cfg: Any, training: Path | None, path: Path
 ) -> tuple[dict[str, Tensor], Any, list[Fate]]:
     """Tensors and configuration as they are published, or as a training wants them with the fate of each."""
+    if kind == _SYNCNET:
+        sync_cfg = _section(training, "model", SyncNetConfig, _SYNCNET)
+        state, fates = start_syncnet(tensors, cfg, sync_cfg, str(path))
+        return state, sync_cfg, fates
     if training is None:
         return tensors, cfg, []
     if kind == "discriminator":
-        wanted = _section(training, "discriminator", DiscriminatorConfig)
+        wanted = _section(training, "discriminator", DiscriminatorConfig, SGI)
         state, fates = start_discriminator(tensors, cfg, wanted)
         return state, wanted, fates
-    raise WeightsError(f"{path}: --for is of use with --as sgi and --as discriminator only. Leave it out.")
+    raise WeightsError(
+        f"{path}: --for is of use with --as sgi, discriminator and syncnet only. Leave it out."
+    )
 
 
-def _section(training: Path | None, name: str, cls: type[Any]) -> Any:
-    """A section of a training's configuration."""
+def _section(training: Path | None, name: str, cls: type[Any], started: str) -> Any:
+    """A section of the configuration of a training of `started`."""
     if training is None:
-        raise ConfigError("--as sgi needs --for TRAINING.yaml, whose sizes it takes: configs/paper/sgi.yaml.")
+        example = f"configs/paper/{started}.yaml"
+        raise ConfigError(
+            f"--as {started} needs --for TRAINING.yaml, whose sizes it takes, such as {example}."
+        )
     values = load_yaml(training)
     if not isinstance(values.get(name), dict):
         raise ConfigError(
-            f"{training}: has no section '{name}'. Give the configuration of a training of SGI."
+            f"{training}: has no section '{name}'. Give the configuration of a training of '{started}'."
         )
     try:
         return parse_config(cls, values[name], name)

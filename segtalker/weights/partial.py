@@ -2,7 +2,8 @@
 
 A generator is the prior of SGI (arXiv 2409.03605, Sec. 3.3) and an IR-SE network its encoder's body; a
 region-wise inversion is an SGI of its own, of which a smaller one takes what it has room for. A discriminator
-serves at another size, since its blocks are numbered from the picture inwards.
+serves at another size, since its blocks are numbered from the picture inwards. A lip-sync expert on colours
+(arXiv 2008.10010) starts one on region maps, which differs by its first layer.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from torch import Tensor
 from segtalker.models.discriminator import DiscriminatorConfig
 from segtalker.models.sgi import SGIConfig
 from segtalker.models.style_encoder import StyleEncoderConfig
+from segtalker.models.syncnet import SyncNetConfig
 from segtalker.weights.convert.stylegan2 import LATENT_AVG
+from segtalker.weights.convert.table import BATCH_COUNTERS
 
 What = Literal["taken", "kept", "random", "skipped"]
 
@@ -95,6 +98,8 @@ def start_from_all(
     for name in state:
         if name in taken:
             fates.append(Fate(name, "taken", f"from '{taken[name]}'"))
+        elif re.fullmatch(BATCH_COUNTERS.pattern, name):
+            fates.append(Fate(name, "kept", BATCH_COUNTERS.why))
         elif random is None or name in random:
             fates.append(Fate(name, "random", "the file has none"))
         else:
@@ -168,6 +173,26 @@ def discriminator_of_size(old: DiscriminatorConfig, new: DiscriminatorConfig) ->
         if index + shift < 1:
             return Place(None, f"the new discriminator begins at {new.size} px")
         return Place(f"convs.{index + shift}.{match[2]}")
+
+    return place
+
+
+def syncnet_in_syncnet(old: SyncNetConfig, new: SyncNetConfig) -> Callable[[str], Place]:
+    """Where a tensor of SyncNet goes in one for other pictures: to the same layer of the same branch.
+
+    A branch of other blocks takes none: the N-th block of one is not the N-th of the other.
+    """
+    other = []
+    if (old.channels, old.residuals, old.stem_stride) != (new.channels, new.residuals, new.stem_stride):
+        other.append("face_encoder")
+    if (old.mel_channels, old.mel_residuals) != (new.mel_channels, new.mel_residuals):
+        other.append("audio_encoder")
+
+    def place(name: str) -> Place:
+        branch = name.partition(".")[0]
+        if old.norm != new.norm:
+            return Place(None, f"trained under {old.norm} norm, the new network has {new.norm} norm")
+        return Place(None, f"the new {branch} has other blocks") if branch in other else Place(name)
 
     return place
 

@@ -1,4 +1,4 @@
-"""The start of a training of SGI, put together from published networks that are parts of one.
+"""The start of a training from published networks: SGI from its parts, SyncNet from one on colours.
 
 The generator is SGI's prior (arXiv 2409.03605, Sec. 3.3), pSp's encoder and ArcFace's IR-SE50 have the body
 of its style encoder (arXiv 2008.00951), a region-wise inversion is an SGI itself. What they lack begins at
@@ -18,6 +18,7 @@ from segtalker.config import to_dict
 from segtalker.errors import WeightsError
 from segtalker.models.discriminator import Discriminator, DiscriminatorConfig
 from segtalker.models.sgi import SGI, SGIConfig
+from segtalker.models.syncnet import SyncNet, SyncNetConfig
 from segtalker.weights.checkpoint import read_weights, weights_info
 from segtalker.weights.convert.layout import Match
 from segtalker.weights.convert.stylegan2 import LATENT_AVG
@@ -31,10 +32,13 @@ from segtalker.weights.partial import (
     sgi_in_sgi,
     start_from,
     start_from_all,
+    syncnet_in_syncnet,
 )
 
 PARTS_OF_SGI = ("sgi", "generator", "style_encoder", "identity")
 """Networks that SGI can start from."""
+STARTS: dict[str, tuple[str, ...]] = {"sgi": PARTS_OF_SGI, "syncnet": ("syncnet", "lip_expert")}
+"""Networks that others start, and by which."""
 _SEED = 1
 
 
@@ -55,9 +59,7 @@ def start_sgi(
         fates += [Fate(name, "skipped", why) for name in match.tensors if (why := table.why_dropped(name))]
     state, found = start_from_all(state, sources, random)
     what = {fate.name: fate.what for fate in found if fate.what != "skipped"}
-    if "taken" not in what.values():
-        reason = next((fate.why for fate in found if fate.what == "skipped"), "it holds no part of one")
-        raise WeightsError(f"{place}: nothing in it fits the SGI of this training: {reason}.")
+    _check_taken(found, "SGI", place)
     if what["generator.input.input"] == "taken" and what[LATENT_AVG] == "random":
         raise WeightsError(
             f"{place}: lacks '{LATENT_AVG}', the mean code around which SGI's codes lie. "
@@ -71,6 +73,25 @@ def start_discriminator(
 ) -> tuple[dict[str, Tensor], list[Fate]]:
     """The tensors of a discriminator that begins with those of another size, and the fate of each."""
     return start_from(_seeded(Discriminator, new), tensors, discriminator_of_size(old, new))
+
+
+def start_syncnet(
+    tensors: dict[str, Tensor], old: SyncNetConfig, new: SyncNetConfig, place: str
+) -> tuple[dict[str, Tensor], list[Fate]]:
+    """The tensors of a SyncNet that begins with those of `old`, such as Wav2Lip's expert on colour frames.
+
+    place: the file, for errors.
+    """
+    state, fates = start_from(_seeded(SyncNet, new), tensors, syncnet_in_syncnet(old, new))
+    _check_taken(fates, "SyncNet", place)
+    return state, fates
+
+
+def _check_taken(fates: Sequence[Fate], network: str, place: str) -> None:
+    """`WeightsError` if nothing of the file `place` went into `network`."""
+    if not any(fate.what == "taken" for fate in fates):
+        reason = next((fate.why for fate in fates if fate.what == "skipped"), "it holds no part of one")
+        raise WeightsError(f"{place}: nothing in it fits the {network} of this training: {reason}.")
 
 
 def _way(network: str, old: Any, new: SGIConfig) -> Callable[[str], Place]:

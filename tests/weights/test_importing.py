@@ -188,7 +188,7 @@ def test_the_paper_configurations_take_the_published_networks():
     [
         ("speech", False, "holds no 'speech'; it can be imported as: generator, sgi, discriminator"),
         ("sgi", False, "--as sgi needs --for TRAINING.yaml"),
-        ("generator", True, "--for is of use with --as sgi and --as discriminator only"),
+        ("generator", True, "--for is of use with --as sgi, discriminator and syncnet only"),
     ],
 )
 def test_what_makes_no_sense_is_refused(
