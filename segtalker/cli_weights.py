@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from segtalker.errors import WeightsError
 
 if TYPE_CHECKING:
     from segtalker.weights.importing import Imported
@@ -22,14 +26,53 @@ _USES = {
 def add_arguments(parser: Parser) -> None:
     """One sub-command an action."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("list", help="every network: what it is, licence, whether it is here")
-    fetch = actions.add_parser(
-        "fetch", help="fetch files into the cache ($SEGTALKER_CACHE or ~/.cache/segtalker)"
-    )
-    fetch.add_argument("name", help="a name or a group from `segtalker weights list`, such as faces")
-    info = actions.add_parser("info", help="say what a file is, ours or a published one; nothing is written")
-    info.add_argument("file", type=Path, help="a file of any name")
+    actions.add_parser("list", help="every network: what it is, whether it is here, how to get it")
+    info = actions.add_parser("info", help="all about one network, or what a file is; nothing is written")
+    info.add_argument("what", help="a name or a group from `segtalker weights list`, or a file of any name")
+    _add_fetch(actions.add_parser("fetch", help="fetch published networks into the cache"))
     _add_import(actions.add_parser("import", help="turn a published file that you have into one of ours"))
+    verify = actions.add_parser("verify", help="read all that is in the cache and compare the hashes")
+    verify.add_argument("names", nargs="*", metavar="NAME", help="only these names or groups")
+    where = actions.add_parser("where", help="print the path of a network; fails if it is not here")
+    where.add_argument("name", help="a name from `segtalker weights list`")
+
+
+def _add_fetch(parser: Parser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = (
+        "Downloads published networks, checks them and puts them into the cache ($SEGTALKER_CACHE or\n"
+        "~/.cache/segtalker), for most as safetensors; nothing in a file is run. Their terms are shown\n"
+        "first, and those that restrict use must be accepted. What is there already stays; a download\n"
+        "that was stopped goes on when the same command is given again."
+    )
+    parser.epilog = (
+        "examples: segtalker weights fetch faces\n"
+        "          segtalker weights fetch irse50 lpips_alex --accept-licence\n"
+        "          segtalker weights fetch metrics --accept-licence --from s3://bucket/weights\n"
+        "          segtalker weights fetch avhubert_base --accept-licence --from /mnt/mirror --offline\n"
+        "Proxies are those of the environment (HTTPS_PROXY)."
+    )
+    parser.add_argument(
+        "names", nargs="+", metavar="NAME", help="names or groups from `segtalker weights list`"
+    )
+    parser.add_argument(
+        "--accept-licence",
+        action="store_true",
+        help="you have read the terms that this command and `weights info` show, and accept them",
+    )
+    parser.add_argument(
+        "--from",
+        dest="mirror",
+        metavar="MIRROR",
+        help="take the files, under their published names, from this folder, https:// or s3:// address, or "
+        "from this very file; $SEGTALKER_WEIGHTS_MIRROR is asked before the publishers",
+    )
+    parser.add_argument(
+        "--offline",
+        action="store_true",
+        help="touch no network, as with SEGTALKER_OFFLINE=1: only a mirror on a disk is read",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
 def _add_import(parser: Parser) -> None:
@@ -59,25 +102,82 @@ def _add_import(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the arguments say."""
-    from segtalker.weights import store
+    return _ACTIONS[arguments.action](arguments)
 
-    if arguments.action == "fetch":
-        for path in store.fetch_group(arguments.name):
-            print(path)
-    elif arguments.action == "list":
-        print(store.table())
-    elif arguments.action == "info":
-        from segtalker.weights.importing import describe
 
-        print("\n".join(describe(arguments.file)))
-    else:
-        from segtalker.weights.importing import import_file
+def _list(arguments: argparse.Namespace) -> int:
+    from segtalker.weights.listing import table
 
-        done = import_file(
-            arguments.file, arguments.network, arguments.out, arguments.training, arguments.group
-        )
-        print("\n".join(_told(done, arguments.each)))
+    print(table())
     return 0
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    from segtalker.weights.listing import describe_row
+    from segtalker.weights.registry import rows_of
+
+    rows = rows_of(arguments.what)
+    if rows and not Path(arguments.what).is_file():
+        print("\n\n".join("\n".join(describe_row(row)) for row in rows))
+        return 0
+    from segtalker.weights.importing import describe
+
+    print("\n".join(describe(arguments.what)))
+    return 0
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    from segtalker.progress import ProgressBar
+    from segtalker.weights.fetching import fetch
+    from segtalker.weights.sources import FetchOptions
+
+    options = FetchOptions(arguments.accept_licence, arguments.mirror, arguments.offline)
+    with ProgressBar(arguments.quiet) as bar:
+        for path in fetch(arguments.names, options, bar, lambda line: print(line, file=sys.stderr)):
+            print(path)
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from segtalker.weights.fetching import adopt
+
+    if arguments.file.is_file() and (path := adopt(arguments.file)) is not None:
+        print(f"written: {path}")
+        return 0
+    from segtalker.weights.importing import import_file
+
+    done = import_file(arguments.file, arguments.network, arguments.out, arguments.training, arguments.group)
+    print("\n".join(_told(done, arguments.each)))
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from segtalker.weights.listing import verification
+    from segtalker.weights.registry import ROWS
+    from segtalker.weights.store import examine, wanted
+
+    found = [examine(row) for row in (wanted(arguments.names) if arguments.names else ROWS)]
+    print("\n".join(verification(found)))
+    if damaged := [item.row.name for item in found if item.state == "damaged"]:
+        raise WeightsError(f"damaged: {', '.join(damaged)}. Fetch or import them again.")
+    return 0
+
+
+def _where(arguments: argparse.Namespace) -> int:
+    from segtalker.weights.store import locate
+
+    print(locate(arguments.name))
+    return 0
+
+
+_ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "list": _list,
+    "info": _info,
+    "fetch": _fetch,
+    "import": _import,
+    "verify": _verify,
+    "where": _where,
+}
 
 
 def _told(done: Imported, each: bool) -> list[str]:

