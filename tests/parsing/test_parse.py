@@ -96,7 +96,10 @@ def test_a_mixture_of_hardly_any_samples_is_one_gaussian():
 
 def test_the_bisenet_parser_without_its_weights_says_where_they_are(monkeypatch, tmp_path):
     monkeypatch.setenv("SEGTALKER_CACHE", str(tmp_path))
-    with pytest.raises(WeightsError, match=r"non-commercial.*zllrunning/face-parsing.PyTorch"):
+    with pytest.raises(
+        WeightsError,
+        match=r"bisenet\.safetensors is missing.*non-commercial.*segtalker weights (fetch|import)",
+    ):
         load_parser(ParserConfig(backend="bisenet"))
     assert isinstance(load_parser(ParserConfig(backend="auto")), LandmarkParser)
     assert isinstance(load_parser(), LandmarkParser)
