@@ -15,12 +15,18 @@ if TYPE_CHECKING:
 
 Parser = argparse.ArgumentParser
 
+_START = "segtalker weights import {path} --as sgi --for configs/paper/sgi.yaml -o start.safetensors"
 _USES = {
-    "generator": "a training of SGI starts from it: segtalker weights import FILE --as sgi --for "
-    "configs/paper/sgi.yaml -o start.safetensors",
+    "generator": _START,
+    "style_encoder": f"{_START} (after a generator: --onto its start)",
+    "identity": f"the identity loss finds it; {_START}",
     "sgi": "segtalker train sgi CONFIG --set start_from={path}",
+    "syncnet": "segtalker train syncnet CONFIG --set start_from={path}",
+    "lip_expert": "segtalker weights import {path} --as syncnet --for configs/paper/syncnet.yaml "
+    "-o start.safetensors",
     "speech": "segtalker train tsg CONFIG --set speech={path}",
 }
+"""What a user does next with what was imported."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -76,25 +82,37 @@ def _add_fetch(parser: Parser) -> None:
 
 
 def _add_import(parser: Parser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
-        "Recognises a network by its keys, whatever the file is called, and writes it as safetensors with "
-        "its configuration and licence inside. Nothing in the file is run. Known: StyleGAN2 (PyTorch port, "
-        "NVIDIA's pickles), AV-HuBERT."
+        "Recognises a network by its keys, whatever the file is called, and writes it as safetensors with\n"
+        "its configuration and licence inside; packs that are used as published are known by their hash.\n"
+        "Nothing in the file is run. Known are the networks of `segtalker weights list`, in all layouts in\n"
+        "which they are published. With --as and --for it makes the start of a training instead."
     )
-    parser.add_argument("file", type=Path, help="the published file (.pt, .pth, .pkl, .safetensors)")
+    parser.epilog = (
+        "examples: segtalker weights import 79999_iter.pth\n"
+        "          segtalker weights import stylegan2-ffhq-1024x1024.pkl --as sgi \\\n"
+        "              --for configs/paper/sgi.yaml -o start.safetensors\n"
+        "          segtalker weights import psp_ffhq_encode.pt --as sgi --for configs/paper/sgi.yaml \\\n"
+        "              --onto start.safetensors -o start_with_encoder.safetensors\n"
+        "FILE may be one of ours too, such as what `segtalker weights where NAME` prints."
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="such as .pt, .pth, .pkl, .safetensors, .zip")
     parser.add_argument(
         "--as",
         dest="network",
-        choices=("generator", "discriminator", "sgi", "speech"),
-        help="which network, where a file holds several; sgi: a start for SGI from a generator",
+        metavar="NETWORK",
+        help="which network, where a file holds several (`segtalker weights info FILE` names them); sgi, "
+        "discriminator or syncnet with --for: the start of a training",
     )
     parser.add_argument(
         "--for",
         dest="training",
         type=Path,
         metavar="TRAINING.yaml",
-        help="with --as sgi or discriminator: the training to fit; what the file lacks begins at random",
+        help="the training to fit; what the file lacks begins at random",
     )
+    parser.add_argument("--onto", type=Path, metavar="START", help="... or as in this earlier start of SGI")
     parser.add_argument("--group", help="which copy, as in g for the network that g_ema averages")
     parser.add_argument("-o", "--out", type=Path, help="default: its place in the cache, if it is published")
     parser.add_argument("--each", action="store_true", help="list what became of every tensor")
@@ -146,7 +164,14 @@ def _import(arguments: argparse.Namespace) -> int:
         return 0
     from segtalker.weights.importing import import_file
 
-    done = import_file(arguments.file, arguments.network, arguments.out, arguments.training, arguments.group)
+    done = import_file(
+        arguments.file,
+        arguments.network,
+        arguments.out,
+        arguments.training,
+        arguments.group,
+        onto=arguments.onto,
+    )
     print("\n".join(_told(done, arguments.each)))
     return 0
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from segtalker.cli import main
 from segtalker.config import load_yaml, parse_config
 from segtalker.errors import SegTalkerError
 from segtalker.models.frozen import lip_expert
@@ -108,3 +109,16 @@ def test_our_own_file_of_the_expert_starts_the_same(tmp_path: Path):
     one, two = (load_network(path, "syncnet").state_dict() for path in (done.path, again.path))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert again.cfg == done.cfg
+
+
+def test_the_command_says_how_a_training_takes_the_start(tmp_path: Path, capsys):
+    started(tmp_path)
+    out, training = tmp_path / "out.safetensors", tmp_path / "syncnet.yaml"
+    command = ["weights", "import", str(tmp_path / "e.pth"), "-o", str(out)]
+    assert main([*command, "--as", "syncnet", "--for", str(training)]) == 0
+    shown = capsys.readouterr().out
+    assert "found:   Wav2Lip's lip-sync expert, in 'state_dict'" in shown
+    assert "185 tensors taken, 31 kept, 1 left at random, 1 skipped" in shown
+    assert f"use:     segtalker train syncnet CONFIG --set start_from={out}" in shown
+    assert main(command) == 0
+    assert "--as syncnet --for configs/paper/syncnet.yaml" in capsys.readouterr().out
