@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from segtalker.config import parse_config, to_dict
 from segtalker.errors import ConfigError, WeightsError
+from segtalker.weights.blank import blank
 
 NETWORKS: dict[str, tuple[str, str, str]] = {
     "generator": ("segtalker.models.stylegan2.synthesis", "Generator", "SynthesisConfig"),
@@ -68,7 +69,7 @@ def write_weights(
     half: bool = False,
 ) -> Path:
     """As `save_weights`, from the tensors of a network (a name of `NETWORKS`) that nobody needs to build."""
-    stored = {name: _stored(name, value, half) for name, value in tensors.items()}
+    stored = _apart({name: _stored(name, value, half) for name, value in tensors.items()})
     header = {
         "format": _FORMAT,
         "network": network,
@@ -92,7 +93,8 @@ def load_weights(
 ) -> nn.Module:
     """The network in `path`, in fp32 and evaluation mode, on `device`.
 
-    network: what it must be (a name of `NETWORKS`); None takes any.
+    network: what it must be (a name of `NETWORKS`); None takes any. On the CPU the tensors of a file in full
+    precision are pages of that file, which processes share; what changes them changes a copy.
     """
     path = Path(path)
     tensors, header = _read(path, network)
@@ -100,10 +102,10 @@ def load_weights(
 
 
 def build_network(network: str, cfg: Any, tensors: Mapping[str, Tensor], path: Path) -> nn.Module:
-    """`network` (a name of `NETWORKS`) of configuration `cfg` with `tensors`, which `path` held."""
+    """`network` (a name of `NETWORKS`) of configuration `cfg` whose tensors are `tensors`, out of `path`."""
     module_name, class_name, _ = NETWORKS[network]
-    net: nn.Module = getattr(importlib.import_module(module_name), class_name)(cfg)
-    _fill(net, tensors, path)
+    net = blank(lambda: getattr(importlib.import_module(module_name), class_name)(cfg))
+    net.load_state_dict(_fitting(net, tensors, path), assign=True)
     return net.eval()
 
 
@@ -117,8 +119,7 @@ def read_weights(path: Path | str, network: str) -> tuple[Any, dict[str, Tensor]
 def network_shapes(network: str, cfg: Any) -> dict[str, tuple[int, ...]]:
     """Names and shapes of a network's tensors; nothing is computed and no memory taken."""
     module_name, class_name, _ = NETWORKS[network]
-    with torch.device("meta"):
-        net = getattr(importlib.import_module(module_name), class_name)(cfg)
+    net = blank(lambda: getattr(importlib.import_module(module_name), class_name)(cfg), device="meta")
     return {name: tuple(value.shape) for name, value in net.state_dict().items()}
 
 
@@ -141,7 +142,7 @@ def fill_weights(net: nn.Module, path: Path | str) -> None:
                 f"this training has {value}. Take over its configuration `model`, or give other weights "
                 "as `start_from`."
             )
-    _fill(net, tensors, path)
+    net.load_state_dict(_fitting(net, tensors, path))
 
 
 def _flat(values: Mapping[str, Any], where: str = "model") -> dict[str, Any]:
@@ -193,7 +194,8 @@ def _config(header: Mapping[str, str], path: Path) -> Any:
         ) from error
 
 
-def _fill(net: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+def _fitting(net: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Every tensor of `net` out of `path`, in the network's precision; `WeightsError` if they do not fit."""
     wanted, beside = net.state_dict(), BESIDE.get(_network_name(net), ())
     counters = {name: value for name, value in wanted.items() if name.endswith(_COUNTER)}
     tensors = {**counters, **{name: value for name, value in tensors.items() if name not in beside}}
@@ -212,7 +214,7 @@ def _fill(net: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
             )
         if not all_finite(tensors[name]):
             raise WeightsError(f"{path}: '{name}' holds NaN or infinity. Fetch or train them again.")
-    net.load_state_dict({name: value.to(wanted[name].dtype) for name, value in tensors.items()})
+    return {name: value.to(wanted[name].dtype) for name, value in tensors.items()}
 
 
 def _read(path: Path, network: str | None) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -245,13 +247,24 @@ def _read_header(path: Path) -> dict[str, str]:
 
 
 def _stored(name: str, value: Tensor, half: bool) -> Tensor:
-    value = value.detach().cpu()
+    value = value.detach().cpu().contiguous()
     if not value.is_floating_point():
-        return value.contiguous().clone()
+        return value
     if not all_finite(value):
         raise WeightsError(f"'{name}' is not finite: the training has diverged, nothing is saved.")
-    fits = value.numel() == 0 or float(value.abs().max()) <= _LARGEST_HALF
-    return value.to(torch.float16 if half and fits else torch.float32).contiguous().clone()
+    fits = half and (value.numel() == 0 or float(value.abs().max()) <= _LARGEST_HALF)
+    return value.to(torch.float16 if fits else torch.float32)
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, those that share memory with an earlier one copied: safetensors takes no two of a kind."""
+    seen: set[int] = set()
+    apart = {}
+    for name, value in tensors.items():
+        memory = value.untyped_storage().data_ptr()
+        apart[name] = value.clone() if memory in seen else value
+        seen.add(memory)
+    return apart
 
 
 def _network_name(module: nn.Module) -> str:

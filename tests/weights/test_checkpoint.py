@@ -11,10 +11,21 @@ from safetensors.torch import save_file
 
 from segtalker.errors import WeightsError
 from segtalker.models.frozen.avhubert import AVHubertConfig
+from segtalker.models.sgi import SGI, SGIConfig
 from segtalker.models.speech_encoder import SpeechEncoder, SpeechEncoderConfig
+from segtalker.models.style_encoder import StyleEncoderConfig
+from segtalker.models.stylegan2 import SynthesisConfig
 from segtalker.models.syncnet import SyncNet, SyncNetConfig
 from segtalker.weights import checkpoint
-from segtalker.weights.checkpoint import all_finite, fill_weights, load_weights, save_weights, weights_info
+from segtalker.weights.checkpoint import (
+    all_finite,
+    fill_weights,
+    load_weights,
+    network_shapes,
+    save_weights,
+    weights_info,
+    write_weights,
+)
 
 CONFIG = SyncNetConfig(
     size=32, channels=(4, 4, 8, 8), residuals=(0, 0, 0, 0), stem_kernel=3, mel_channels=(4, 4, 4, 8, 8),
@@ -175,3 +186,46 @@ def test_another_dropout_and_keys_that_are_newer_than_the_file_are_no_other_size
 
     rewrite(path, header=older)
     fill_weights(SpeechEncoder(SpeechEncoderConfig(replace(CONTEXT, dropout=0.3))), path)
+
+
+SGI_CONFIG = SGIConfig(
+    encoder=StyleEncoderConfig(input_size=32, stem=8, widths=(8, 8, 8, 16), units=(1, 1, 1, 1)),
+    generator=SynthesisConfig(size=16, style_dim=8, channel_base=128, channel_max=8, num_mapping_layers=2),
+    mlp_hidden=8,
+)
+
+
+def test_a_network_that_was_built_without_random_numbers_is_whole(tmp_path):
+    """Filters and other constants are in no file: building has to make them."""
+    net = SGI(SGI_CONFIG).eval()
+    state = torch.get_rng_state()
+    back = load_weights(save_weights(net, SGI_CONFIG, tmp_path / "sgi.safetensors", half=False), "sgi")
+    assert torch.equal(torch.get_rng_state(), state)
+    expected = {**dict(net.named_parameters()), **dict(net.named_buffers())}
+    found = {**dict(back.named_parameters()), **dict(back.named_buffers())}
+    assert set(found) == set(expected) > set(net.state_dict())
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    assert all(parameter.requires_grad for parameter in back.parameters())
+
+
+def test_shapes_are_those_of_the_network():
+    expected = {name: tuple(value.shape) for name, value in SGI(SGI_CONFIG).state_dict().items()}
+    assert network_shapes("sgi", SGI_CONFIG) == expected
+
+
+def test_a_network_that_lies_in_its_file_changes_without_the_file(saved, tmp_path):
+    net, _ = saved
+    path = save_weights(net, CONFIG, tmp_path / "full.safetensors", half=False)
+    before, back = path.read_bytes(), load_weights(path)
+    with torch.no_grad():
+        for parameter in back.parameters():
+            parameter.add_(1)
+    assert path.read_bytes() == before
+    assert torch.equal(load_weights(path).state_dict()["bias"], net.bias)
+
+
+def test_tensors_that_share_memory_are_written_each_for_itself(tmp_path):
+    values = torch.tensor([1.0, 2.0])
+    tensors = {**SyncNet(CONFIG).state_dict(), "bias": values[0], "log_scale": values[1]}
+    back = load_weights(write_weights("syncnet", CONFIG, tensors, tmp_path / "a.safetensors"))
+    assert (back.bias, back.log_scale) == (1, 2)

@@ -17,7 +17,10 @@ from segtalker.models.style_encoder import StyleEncoder, StyleEncoderConfig
 from segtalker.models.stylegan2 import Generator
 from segtalker.weights.checkpoint import load_weights, network_shapes, read_weights, weights_info
 from segtalker.weights.convert import inversion
+from segtalker.weights.convert.layouts import recognise
+from segtalker.weights.foreign import ForeignFile
 from segtalker.weights.importing import import_file
+from segtalker.weights.pickles.tensors import InMemory
 from tests.weights import inversion_reference, stylegan2_reference
 from tests.weights.convert import official, official_inversion
 
@@ -195,6 +198,19 @@ def test_an_encoder_of_another_depth_is_refused():
     shallow = {name: shape for name, shape in shapes.items() if not name.startswith("encoder.body.23.")}
     with pytest.raises(WeightsError, match=r"net.pt: an encoder of 23 units, expected 24"):
         inversion.e4s(shallow, {}, "net.pt")
+
+
+def test_sizes_that_no_memory_holds_are_refused_in_one_line(tmp_path: Path):
+    """A tensor without numbers may claim any size."""
+    shapes = official_inversion.e4s(**GENERATOR, **ENCODER, codes=NUM_MASKED)
+    shapes["G.conv1.conv.modulation.weight"] = (0, 1 << 50)
+    group = {name: InMemory(torch.empty(shape, device="meta")) for name, shape in shapes.items()}
+    (match,) = recognise(ForeignFile(tmp_path / "net.pt", {"state_dict": dict(group)}))
+    with pytest.raises(
+        WeightsError, match=r"net.pt: a Region-wise inversion .* of impossible shapes"
+    ) as caught:
+        match.plan()
+    assert "\n" not in str(caught.value)
 
 
 def test_a_file_without_its_mean_code_is_refused(tmp_path: Path):

@@ -54,7 +54,7 @@ class EqualLinear(nn.Module):
         self, num_in: int, num_out: int, bias_init: float = 0.0, lr_mul: float = 1.0, activate: bool = False
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(num_out, num_in) / lr_mul)
+        self.weight = nn.Parameter(torch.empty(num_out, num_in).normal_(std=1 / lr_mul))
         self.bias = nn.Parameter(torch.full((num_out,), bias_init / lr_mul))
         self.scale = lr_mul / math.sqrt(num_in)
         self.lr_mul = lr_mul

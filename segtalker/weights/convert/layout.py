@@ -69,7 +69,8 @@ class Match:
                 f"{place}: a {self.layout.title}, but it lacks '{error.args[0]}'. Fetch it again."
             ) from error
         except (ArithmeticError, IndexError, RuntimeError, ValueError) as error:
-            raise WeightsError(f"{place}: a {self.layout.title} of impossible shapes: {error}.") from error
+            why = str(error).splitlines()[0].rstrip(".")
+            raise WeightsError(f"{place}: a {self.layout.title} of impossible shapes: {why}.") from error
 
     def read(self, cfg: Any, table: KeyTable) -> dict[str, Tensor]:
         """The tensors of our network, those of an installed package too; `WeightsError` as `to_ours`."""

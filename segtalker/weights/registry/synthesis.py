@@ -104,7 +104,7 @@ ROWS: tuple[WeightsRow, ...] = (
     ),
     converted(
         "psp_ffhq",
-        "pSp encoder (IR-SE50 with a pyramid) and decoder, FFHQ",
+        "pSp encoder (IR-SE50 with a pyramid), FFHQ",
         "sgi",
         _FROM_STYLEGAN2,
         f"{_START} (--as sgi)",
