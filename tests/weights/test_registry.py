@@ -7,6 +7,7 @@ import re
 import pytest
 
 from segtalker.weights import registry
+from segtalker.weights.checkpoint import NETWORKS
 from segtalker.weights.registry import ROWS, Published, WeightsRow, WheelMember, groups, rows_of, with_source
 
 SIZES = (256, 512, 1024)
@@ -38,7 +39,7 @@ def test_every_row_says_what_it_is_whose_it_is_and_who_reads_it(row: WeightsRow)
     if row.network is None:  # what is used as it is must be what was published, to the byte
         assert row.sha256 is not None and len(row.sha256) == 64
     else:
-        assert row.filename == f"{row.name}.safetensors"
+        assert row.filename == f"{row.name}.safetensors" and row.network in NETWORKS
     if isinstance(row.source, Published):
         assert all(url.startswith("https://") and "drive.google" not in url for url in row.source.urls)
         assert row.source.git_blob is None or re.fullmatch(r"[0-9a-f]{40}", row.source.git_blob)

@@ -51,7 +51,11 @@ def test_the_cache_follows_the_environment(cache: Path, monkeypatch: pytest.Monk
         ("face_landmark", "is missing .*Run: segtalker weights fetch faces"),
         ("irse50", "Read its terms .*segtalker weights fetch irse50 --accept-licence"),
         ("inception_fid", "Read its terms .Apache-2.0.*segtalker weights fetch inception_fid$"),
-        ("e4s", "with a browser from https://drive.google.com.*segtalker weights import iteration_300000.pt"),
+        (
+            "e4s",
+            "with a browser from https://drive.google.com.*segtalker weights import iteration_300000.pt$",
+        ),
+        ("e4s_d", "segtalker weights import iteration_300000.pt --as discriminator$"),
         ("face_landmarks", "no weights are called 'face_landmarks'; known: .*face_landmark,"),
     ],
 )
