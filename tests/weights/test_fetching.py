@@ -23,6 +23,7 @@ from segtalker.storage import put_file
 from segtalker.weights import registry, store, wheel
 from segtalker.weights.checkpoint import load_weights, weights_info
 from segtalker.weights.fetching import adopt, fetch
+from segtalker.weights.importing import import_file
 from segtalker.weights.registry import Published, WeightsRow
 from segtalker.weights.sources import FetchOptions
 from tests.s3 import S3Server
@@ -136,6 +137,23 @@ def test_a_published_network_becomes_ours_with_all_that_is_in_its_file(
     data[-1] ^= 1
     path.write_bytes(data)
     assert store.examine(rows[0]).state == "damaged"
+
+
+def test_an_imported_network_is_recorded_like_a_fetched_one(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    generator_file("port", tmp_path / "net.pt")
+    row = replace(
+        registry.rows_of("stylegan2_ffhq_1024")[0],
+        name="stylegan2_ffhq_32",
+        filename="stylegan2_ffhq_32.safetensors",
+    )
+    list_rows(monkeypatch, row)
+    path = import_file(tmp_path / "net.pt").path
+    assert path == store.locate("stylegan2_ffhq_32") and store.examine(row).state == "ready"
+    kept = path.read_bytes()
+    path.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+    assert store.examine(row).state == "damaged"
 
 
 def test_a_file_of_another_network_is_not_taken_for_the_one_that_was_asked_for(
