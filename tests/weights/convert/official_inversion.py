@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from tests.weights.convert import official
+from tests.weights.convert import official, official_faces
 from tests.weights.convert.official import Shapes
 
 UNITS = (3, 4, 14, 3)
@@ -32,24 +32,11 @@ def e4s_encoder(stem: int = 64, widths: Widths = (128, 256, 512, 512)) -> Shapes
     return shapes
 
 
-def irse_encoder(stem: int = 64, widths: Widths = (64, 128, 256, 512)) -> Shapes:
-    """As above with batch norm, which has parameters and statistics."""
-    shapes = e4s_encoder(stem, widths)
-    norms = {"input_layer.1": stem}
-    for index, (before, width) in enumerate(unit_widths(stem, widths)):
-        norms |= {f"body.{index}.res_layer.0": before, f"body.{index}.res_layer.4": width}
-        if before != width:
-            norms[f"body.{index}.shortcut_layer.1"] = width
-    for name, width in norms.items():
-        shapes |= {f"{name}.{kind}": (width,) for kind in ("weight", "bias", "running_mean", "running_var")}
-        shapes[f"{name}.num_batches_tracked"] = ()
-    return shapes
-
-
 def psp_encoder(stem: int = 64, widths: Widths = (64, 128, 256, 512), heads: int = 18) -> Shapes:
     """IR-SE50, its pyramid, and a head a style layer: 3 read 16 px, 4 read 32 px, the others 64 px."""
     _, fine, middle, coarse = widths
-    shapes = irse_encoder(stem, widths)
+    body = official_faces.irse(stem, widths, UNITS)
+    shapes = {name: shape for name, shape in body.items() if not name.startswith("output_layer.")}
     for name, width in (("latlayer1", middle), ("latlayer2", fine)):
         shapes |= {f"{name}.weight": (coarse, width, 1, 1), f"{name}.bias": (coarse,)}
     for head in range(heads):
