@@ -22,6 +22,9 @@ NETWORK_OF = {
     "tsg_polish": "tsg",
     "tsg_more": "tsg",
     "sgi_more": "sgi",
+    "sgi_512": "sgi",
+    "sgi_e4s": "sgi",
+    "sgi_e4s_512": "sgi",
 }
 SIZES = {"mini", "smoke", "paper", "improved"}
 TRAININGS = sorted(p for size in SIZES for p in (CONFIGS / size).glob("*.yaml") if p.stem != "prepare")

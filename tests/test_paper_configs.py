@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,22 +11,35 @@ import pytest
 import torch
 from torch import nn
 
+from segtalker.cli import build_parser
 from segtalker.config import load_config
 from segtalker.data.augment import NO_AUGMENT
 from segtalker.data.prepare import PrepareConfig
 from segtalker.data.sampler import IndexedSampler
-from segtalker.models.discriminator import Discriminator
+from segtalker.models.discriminator import Discriminator, DiscriminatorConfig
+from segtalker.models.frozen.arcface import ArcFaceConfig
 from segtalker.models.sgi import SGI, SGIConfig
+from segtalker.models.style_encoder import StyleEncoderConfig
+from segtalker.models.stylegan2 import SynthesisConfig
 from segtalker.models.syncnet import SyncNet, SyncNetConfig
 from segtalker.models.tsg import TSG, TSGConfig
 from segtalker.training.run import load_train_config
 from segtalker.training.state import OptimConfig, learning_rate_factor
+from segtalker.weights.checkpoint import network_shapes
+from segtalker.weights.partial import (
+    discriminator_of_size,
+    encoder_in_sgi,
+    generator_in_sgi,
+    sgi_in_sgi,
+    start_from,
+    start_from_all,
+)
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
-def paper(network: str) -> Any:
-    return load_train_config(network, CONFIGS / "paper" / f"{network}.yaml")
+def paper(network: str, name: str = "") -> Any:
+    return load_train_config(network, CONFIGS / "paper" / f"{name or network}.yaml")
 
 
 def improved(network: str, name: str = "") -> Any:
@@ -105,14 +119,90 @@ def test_the_renderer_has_the_published_size():
 
 
 def test_nothing_that_begins_at_random_is_frozen():
-    for network in ("paper", "improved"):
-        cfg = load_train_config("sgi", CONFIGS / network / "sgi.yaml")
+    for path in (CONFIGS / "improved" / "sgi.yaml", *(CONFIGS / "paper").glob("sgi*.yaml")):
+        cfg = load_train_config("sgi", path)
         assert not cfg.freeze_unmasked or cfg.start_from is not None
         with torch.device("meta"):
             net = SGI(cfg.model)
         assert not hasattr(
             net.generator, "style"
         )  # it would have no gradient, which data parallelism forbids
+
+
+STARTED = ("sgi_e4s", "sgi_e4s_512", "sgi_512")
+
+
+@pytest.mark.parametrize("name", STARTED)
+def test_a_renderer_that_starts_from_published_networks_learns_as_the_paper_s(name: str):
+    cfg, plain = paper("sgi", name), paper("sgi")
+    changed = {"model", "discriminator", "start_from", "discriminator_from", "freeze_unmasked"}
+    sizes = tuple(size for size in plain.loss.lpips_sizes if size <= cfg.model.size)
+    same = {**vars(plain), "loss": replace(plain.loss, lpips_sizes=sizes)}
+    assert {key: value for key, value in vars(cfg).items() if key not in changed} == {
+        key: value for key, value in same.items() if key not in changed
+    }
+    assert cfg.model.generator.num_region_layers == 13  # regions up to 256 px
+    assert cfg.model.generator.num_layers == (18 if name == "sgi_e4s" else 16)
+
+
+@pytest.mark.parametrize("name", STARTED)
+def test_the_commands_of_a_start_make_the_files_that_its_training_reads(name: str):
+    text = (CONFIGS / "paper" / f"{name}.yaml").read_text(encoding="utf-8")
+    commands = re.findall(r"^#   segtalker (weights import .+)$", text, re.MULTILINE)
+    asked = [build_parser().parse_args(command.split()) for command in commands]
+    made = {options.network: str(options.out) for options in asked}  # the last one of each
+    cfg = paper("sgi", name)
+    assert made == {"sgi": cfg.start_from, "discriminator": cfg.discriminator_from}
+    assert {str(options.training) for options in asked} == {f"configs/paper/{name}.yaml"}
+    assert all(options.onto is None or options.onto == asked[0].out for options in asked)
+
+
+@pytest.mark.parametrize(
+    ("name", "sources", "random"),
+    [
+        ("sgi_e4s", ["sgi"], ()),
+        ("sgi_e4s_512", ["sgi"], ()),
+        ("sgi_512", ["generator", "identity"], ("encoder.latlayer", "mlps.")),
+        ("sgi", ["generator", "style_encoder"], ("mlps.",)),
+    ],
+)
+def test_published_networks_fill_the_renderer_that_starts_from_them(
+    name: str, sources: list[str], random: tuple[str, ...]
+):
+    """Names and shapes alone: nothing of that size is computed."""
+    new = paper("sgi", name).model
+    size = 512 if name == "sgi_512" else 1024
+    published = {
+        "sgi": (SGIConfig.e4s(), sgi_in_sgi(SGIConfig.e4s(), new)),
+        "generator": (SynthesisConfig(size=size), generator_in_sgi),
+        "identity": (ArcFaceConfig(), encoder_in_sgi(ArcFaceConfig(), new.encoder)),
+        "style_encoder": (StyleEncoderConfig(), encoder_in_sgi(StyleEncoderConfig(), new.encoder)),
+    }
+    parts = [(on_meta(network, published[network][0]), published[network][1]) for network in sources]
+    if "generator" in sources:
+        parts[0][0]["latent_avg"] = torch.empty(512, device="meta")
+    fates = start_from_all(on_meta("sgi", new), parts)[1]
+    assert all(fate.name.startswith(random) for fate in fates if fate.what == "random")
+    cut = ("output_layer.", "style.", "generator.style.")
+    cut += ("generator.convs.14.", "generator.convs.15.", "generator.to_rgbs.7.")
+    cut += ("generator.noises.noise_15", "generator.noises.noise_16")
+    assert all(fate.name.startswith(cut) for fate in fates if fate.what == "skipped")
+    assert {"generator.convs.13.conv.weight", "latent_avg"} <= {f.name for f in fates if f.what == "taken"}
+
+
+def test_the_inversion_s_discriminator_begins_at_random_where_it_reads_512_px_alone():
+    old, new = paper("sgi", "sgi_e4s").discriminator, paper("sgi", "sgi_e4s_512").discriminator
+    assert old == DiscriminatorConfig()
+    fates = start_from(
+        on_meta("discriminator", new), on_meta("discriminator", old), discriminator_of_size(old, new)
+    )[1]
+    assert {f.name for f in fates if f.what == "random"} == {"convs.0.0.weight", "convs.0.1.bias"}
+
+
+def on_meta(network: str, cfg: Any) -> dict[str, torch.Tensor]:
+    """The tensors of a network without their numbers."""
+    shapes = network_shapes(network, cfg).items()
+    return {name: torch.empty(shape, device="meta") for name, shape in shapes}
 
 
 @pytest.mark.parametrize("folder", ["paper", "improved"])
