@@ -132,6 +132,30 @@ def judge(w: Weights, pictures: Array, size: int) -> Array:
     return np.array(logits)
 
 
+def by_port_names(values: Mapping[str, Tensor], size: int) -> dict[str, Tensor]:
+    """A discriminator in NVIDIA's layout under the port's names, without its filters."""
+    names = {
+        f"b{size}.fromrgb.weight": "convs.0.0.weight",
+        f"b{size}.fromrgb.bias": "convs.0.1.bias",
+        "b4.conv.weight": "final_conv.0.weight",
+        "b4.conv.bias": "final_conv.1.bias",
+        "b4.fc.weight": "final_linear.0.weight",
+        "b4.fc.bias": "final_linear.0.bias",
+        "b4.out.weight": "final_linear.1.weight",
+        "b4.out.bias": "final_linear.1.bias",
+    }
+    for number in range(1, int(math.log2(size)) - 1):
+        block = f"b{size >> (number - 1)}"
+        names |= {
+            f"{block}.conv0.weight": f"convs.{number}.conv1.0.weight",
+            f"{block}.conv0.bias": f"convs.{number}.conv1.1.bias",
+            f"{block}.conv1.weight": f"convs.{number}.conv2.1.weight",
+            f"{block}.conv1.bias": f"convs.{number}.conv2.2.bias",
+            f"{block}.skip.weight": f"convs.{number}.skip.1.weight",
+        }
+    return {names[name]: value for name, value in values.items() if name in names}
+
+
 def judged_blocks(w: Weights, x: Array, size: int) -> Array:
     x = activated(scaled_conv(x, w["convs.0.0.weight"], 0) + w["convs.0.1.bias"][:, None, None])
     for i in range(1, int(math.log2(size)) - 1):
@@ -166,7 +190,7 @@ def convolved(x: Array, weight: Array, pad: int) -> Array:
     out = np.zeros((len(weight), height, width))
     for i in range(k):
         for j in range(k):
-            out += np.einsum("oi,ihw->ohw", weight[:, :, i, j], padded[:, i : i + height, j : j + width])
+            out += np.tensordot(weight[:, :, i, j], padded[:, i : i + height, j : j + width], axes=1)
     return out
 
 
@@ -174,9 +198,10 @@ def transposed(x: Array, weight: Array) -> Array:
     """Every pixel (i, j) lays the kernel down at (2i, 2j): [O, 2H + 1, 2W + 1]."""
     _, height, width = x.shape
     out = np.zeros((len(weight), 2 * height + 1, 2 * width + 1))
-    for i in range(height):
-        for j in range(width):
-            out[:, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3] += np.einsum("oimn,i->omn", weight, x[:, i, j])
+    for m in range(3):
+        for n in range(3):
+            tap = np.tensordot(weight[:, :, m, n], x, axes=1)
+            out[:, m : m + 2 * height : 2, n : n + 2 * width : 2] += tap
     return out
 
 

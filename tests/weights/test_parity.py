@@ -69,33 +69,11 @@ def test_the_discriminator_judges_as_its_equations_say(layout: str, tmp_path: Pa
     if layout == "port":
         values = official.drawn(official.port_discriminator(**WIDTHS), 3)
     else:  # the same network under the other names, in the order of its blocks
-        values = renamed_discriminator(official.drawn(official.nvidia_discriminator(**WIDTHS), 3))
+        values = official.drawn(official.nvidia_discriminator(**WIDTHS), 3)
+        values = stylegan2_reference.by_port_names(values, SIZE)
     w = stylegan2_reference.doubles(values)
     expected = torch.from_numpy(stylegan2_reference.judge(w, pictures.double().numpy(), SIZE))
     assert (net(pictures)[:, 0] - expected).abs().max() < 1e-4 and expected.std() > 1e-3
-
-
-def renamed_discriminator(values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """NVIDIA's 32 px discriminator under the port's names, written out."""
-    names = {
-        "b32.fromrgb.weight": "convs.0.0.weight",
-        "b32.fromrgb.bias": "convs.0.1.bias",
-        "b4.conv.weight": "final_conv.0.weight",
-        "b4.conv.bias": "final_conv.1.bias",
-        "b4.fc.weight": "final_linear.0.weight",
-        "b4.fc.bias": "final_linear.0.bias",
-        "b4.out.weight": "final_linear.1.weight",
-        "b4.out.bias": "final_linear.1.bias",
-    }
-    for block, number in (("b32", 1), ("b16", 2), ("b8", 3)):
-        names |= {
-            f"{block}.conv0.weight": f"convs.{number}.conv1.0.weight",
-            f"{block}.conv0.bias": f"convs.{number}.conv1.1.bias",
-            f"{block}.conv1.weight": f"convs.{number}.conv2.1.weight",
-            f"{block}.conv1.bias": f"convs.{number}.conv2.2.bias",
-            f"{block}.skip.weight": f"convs.{number}.skip.1.weight",
-        }
-    return {names[name]: value for name, value in values.items() if name in names}
 
 
 def speech_file(path: Path, prefix: str) -> dict[str, torch.Tensor]:
