@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from segtalker.errors import WeightsError
 from segtalker.models.frozen import i3d, inception, lip_expert, syncnet_v2
@@ -20,6 +20,7 @@ from segtalker.weights.importing import import_file
 from segtalker.weights.pickles.tensors import InMemory
 from segtalker.weights.store import place_of
 from tests.weights import metrics_reference as reference
+from tests.weights import published
 from tests.weights.convert import official_metrics as official
 from tests.weights.convert.official import Shapes
 
@@ -131,31 +132,10 @@ def test_torchvisions_own_inception_is_refused(tmp_path: Path):
         import_file(tmp_path / "inception.pth", out=tmp_path / "ours.safetensors")
 
 
-class Tree(nn.Module):
-    """Modules by dotted names; what it computes is of no interest."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x
-
-
-def scripted(values: dict[str, Tensor]) -> torch.jit.ScriptModule:
-    """The tensors as TorchScript keeps them: in objects inside objects."""
-    root = Tree()
-    for name, value in values.items():
-        *path, last = name.split(".")
-        node = root
-        for part in path:
-            if part not in dict(node.named_children()):
-                node.add_module(part, Tree())
-            node = node.get_submodule(part)
-        node.register_buffer(last, value)
-    return torch.jit.script(root)
-
-
 @torch.no_grad()
 def test_i3d_comes_out_of_its_program_and_sees_what_its_equations_say(tmp_path: Path):
     values = official.drawn(official.i3d(thin=8, classes=5))
-    torch.jit.save(scripted(values), str(tmp_path / "i3d_torchscript.pt"))
+    torch.jit.save(published.scripted(values), str(tmp_path / "i3d_torchscript.pt"))
     done = import_file(tmp_path / "i3d_torchscript.pt", out=tmp_path / "ours.safetensors")
     assert (done.network, done.row) == ("i3d", "i3d")
     net = load_weights(done.path, "i3d")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,27 +14,21 @@ from segtalker.models.stylegan2 import Generator
 from segtalker.weights.checkpoint import load_weights, read_weights
 from segtalker.weights.importing import import_file
 from tests.models.avhubert_reference import reference as avhubert_reference
-from tests.weights import stylegan2_reference
+from tests.weights import published, stylegan2_reference
 from tests.weights.convert import official
-from tests.weights.nvidia import persistent, write_pickle
 
 SIZE, DIM, MAPPING = 32, 12, 3
 WIDTHS = {"size": SIZE, "base": 256, "most": 16}
-BUFFERS = ("noise_const", "resample_filter", "w_avg")
 
 
 def generator_file(layout: str, path: Path) -> dict[str, torch.Tensor]:
     """Write a checkpoint as it is published; returns the tensors of its average."""
-    shapes = official.port_generator if layout == "port" else official.nvidia_generator
-    average, raw = (official.drawn(shapes(**WIDTHS, dim=DIM, mapping=MAPPING), seed) for seed in (1, 2))
+    checkpoint = published.stylegan2(layout, DIM, MAPPING, **WIDTHS)
     if layout == "port":
-        critic = official.drawn(official.port_discriminator(**WIDTHS), 3)
-        torch.save({"g": raw, "d": critic, "g_ema": average, "latent_avg": torch.ones(DIM)}, path)
+        torch.save(checkpoint, path)
     else:
-        critic = official.drawn(official.nvidia_discriminator(**WIDTHS), 3)
-        modules = {"G": raw, "D": critic, "G_ema": average}
-        write_pickle(path, {name: persistent(name, values, BUFFERS) for name, values in modules.items()})
-    return average
+        published.write_nvidia(path, checkpoint)
+    return checkpoint["g_ema" if layout == "port" else "G_ema"]
 
 
 @torch.no_grad()
@@ -77,16 +70,11 @@ def test_the_discriminator_judges_as_its_equations_say(layout: str, tmp_path: Pa
 
 
 def speech_file(path: Path, prefix: str) -> dict[str, torch.Tensor]:
-    """Write an AV-HuBERT checkpoint of a small size; returns the tensors of its audio path."""
-    values = official.drawn(official.avhubert(24, 40, 2, 10, 6, 4), 5, scale=0.3)
-    model: dict[str, Any] = {**values, **official.drawn(official.avhubert_beside(24))}
-    model = {f"{prefix}{name}": value for name, value in model.items()}
-    if prefix:
-        model["decoder.embed_tokens.weight"] = torch.zeros(5, 2)
-    options = {"encoder_attention_heads": 3, "layer_norm_first": True}
-    cfg = {"model": {"w2v_args": {"model": options}} if prefix else options}
-    torch.save({"args": None, "cfg": cfg, "model": model, "last_optimizer_state": {"state": {}}}, path)
-    return values
+    """Write an AV-HuBERT checkpoint of a small size; returns its tensors by their own names."""
+    sizes = {"dim": 24, "ffn": 40, "layers": 2, "tokens": 10, "kernel": 6, "groups": 4}
+    checkpoint = published.avhubert(heads=3, prefix=prefix, scale=0.3, **sizes)
+    torch.save(checkpoint, path)
+    return published.part(checkpoint["model"], prefix)
 
 
 @torch.no_grad()
