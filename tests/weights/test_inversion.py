@@ -71,15 +71,20 @@ def psp_file(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("group", ["state_dict_ema", "state_dict"])
-def test_a_region_wise_inversion_encodes_and_paints_what_its_equations_say(group: str, tmp_path: Path):
-    average, raw, mean = e4s_file(tmp_path / "iteration_300000.pt")
+@pytest.mark.parametrize(
+    ("group", "num_masked"),
+    [("state_dict_ema", NUM_MASKED), ("state_dict", NUM_MASKED), ("state_dict", NUM_LAYERS)],
+)
+def test_a_region_wise_inversion_encodes_and_paints_what_its_equations_say(
+    group: str, num_masked: int, tmp_path: Path
+):
+    average, raw, mean = e4s_file(tmp_path / "iteration_300000.pt", num_masked)
     asked = None if group == "state_dict_ema" else group
     done = import_file(tmp_path / "iteration_300000.pt", out=tmp_path / "e4s.safetensors", group=asked)
     assert done.match.group == group and done.fates == () and done.left_out == ()
     assert done.others == (() if asked else ("discriminator",))
     net = load_weights(done.path, "sgi")
-    assert isinstance(net, SGI) and net.cfg.generator.num_region_layers == NUM_MASKED
+    assert isinstance(net, SGI) and net.cfg.generator.num_region_layers == num_masked
 
     w = stylegan2_reference.doubles(average if asked is None else raw)
     picture, source, target = draw(3, 512, 512), region_map(1), region_map(2)
@@ -93,7 +98,7 @@ def test_a_region_wise_inversion_encodes_and_paints_what_its_equations_say(group
     assert np.array_equal(averages[9:], np.zeros_like(averages[9:])) and (averages[0] != 0).all()
 
     expected = inversion_reference.region_picture(
-        inversion_reference.below("G.", w), codes, target.numpy(), SIZE, NUM_MASKED
+        inversion_reference.below("G.", w), codes, target.numpy(), SIZE, num_masked
     )
     error = (net(picture[None], source[None], target[None])[0] - torch.from_numpy(expected)).abs().max()
     assert error < 1e-4 and np.abs(expected).max() > 0.5
