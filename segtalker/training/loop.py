@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -87,6 +87,8 @@ class TrainContext(Protocol):
 class Task(Protocol):
     """What is trained: a `training/x_step.py` has one class with these methods, built as `XTask(cfg)`."""
 
+    cfg: Any
+    """The configuration that it was built from."""
     notes: list[str]
     """For the person who waits: which loss terms are off and why, what was left out of the data."""
 

@@ -32,6 +32,7 @@ from segtalker.training.loop import (
     load_batches,
     run_loop,
 )
+from segtalker.training.provenance import training_lineage
 from segtalker.training.resume import resume
 from segtalker.training.state import TrainState, save_state
 from segtalker.training.steps import slow_precision
@@ -97,6 +98,7 @@ def run_task(
     """Build or restore, train, validate at the end; rank 0 writes. Returns the state and last figures."""
     torch.manual_seed(cfg.seed)  # of what is drawn before the first step; each step has a seed of its own
     state = task.build(context)
+    state.lineage = training_lineage(task.cfg)
     warnings = [f"warning: {sentence}" for sentence in resume(state, context)]
     leads = context.rank == 0
     with RunLog(folder, cfg.max_steps, state.step, quiet or not leads) as log:

@@ -25,11 +25,10 @@ from segtalker.losses.perceptual import (
 from segtalker.models.frozen.lpips import LPIPSNet
 from segtalker.regions import NUM_REGIONS, Region
 from segtalker.training.loop import TrainContext
-from segtalker.training.weights_uri import local_weights
+from segtalker.training.weights_uri import weights_at
 from segtalker.weights.importing import load_network
-from segtalker.weights.store import cached
+from segtalker.weights.uses import AUTO, WeightsUse
 
-AUTO = "auto"
 _DETAIL = (Region.LIP, Region.EYEBROWS, Region.EYES, Region.MOUTH, Region.EYE_GLASS)
 
 
@@ -91,6 +90,23 @@ class LossNetworksConfig:
     """Our own identity embedder."""
 
 
+def loss_networks(cfg: SGILossConfig, networks: LossNetworksConfig) -> tuple[WeightsUse, ...]:
+    """The frozen networks of all terms that have a weight, in their order."""
+    mini_weight = max(cfg.perceptual_mini_weight, cfg.parsing_mini_weight)
+    terms = (
+        (cfg.lpips_weight, "lpips_trunk", "lpips", f"lpips_{networks.lpips_net}", "lpips"),
+        (cfg.id_weight, "arcface", "identity", "irse50", "id"),
+        (cfg.parsing_weight, "parsing_unet", "parsing_unet", "maskgan_unet", "parsing"),
+        (mini_weight, "parsing_mini", "parsing_unet", "", "perceptual_mini and parsing_mini"),
+        (cfg.id_mini_weight, "id_mini", "identity", "", "id_mini"),
+    )
+    return tuple(
+        WeightsUse(f"networks.{key}", getattr(networks, key), network, "loss", row, term)
+        for weight, key, network, row, term in terms
+        if weight
+    )
+
+
 class SGILosses(nn.Module):
     """All terms of the generator but the adversarial one; `notes` says which are on by `auto` or off."""
 
@@ -98,25 +114,17 @@ class SGILosses(nn.Module):
         super().__init__()
         self.cfg = cfg
         self.notes: list[str] = []
-        self.lpips = self._network(
-            "lpips", cfg.lpips_weight, networks.lpips_trunk, "lpips", f"lpips_{networks.lpips_net}"
-        )
+        found = {use.key: self._load(use) for use in loss_networks(cfg, networks)}
+        self.lpips: Any = found.get("networks.lpips_trunk")
+        self.arcface: Any = found.get("networks.arcface")
+        self.unet: Any = found.get("networks.parsing_unet")
+        self.unet_mini: Any = found.get("networks.parsing_mini")
+        self.embedder_mini: Any = found.get("networks.id_mini")
         if self.lpips is not None and self.lpips.cfg.net != networks.lpips_net:
             raise WeightsError(
                 f"networks.lpips_trunk: {networks.lpips_trunk} is LPIPS on '{self.lpips.cfg.net}', "
                 f"networks.lpips_net says '{networks.lpips_net}'. Give the two the same."
             )
-        self.arcface = self._network("id", cfg.id_weight, networks.arcface, "identity", "irse50")
-        self.unet = self._network(
-            "parsing", cfg.parsing_weight, networks.parsing_unet, "parsing_unet", "maskgan_unet"
-        )
-        self.unet_mini = self._network(
-            "perceptual_mini and parsing_mini",
-            max(cfg.perceptual_mini_weight, cfg.parsing_mini_weight),
-            networks.parsing_mini,
-            "parsing_unet",
-        )
-        self.embedder_mini = self._network("id_mini", cfg.id_mini_weight, networks.id_mini, "identity")
         self.requires_grad_(False).eval()
 
     def forward(self, pred: Tensor, target: Tensor, target_map: Tensor) -> dict[str, Tensor]:
@@ -165,23 +173,18 @@ class SGILosses(nn.Module):
                 "Import its file on all of them, or name it under `networks` by a path or URI that all see."
             )
 
-    def _network(self, term: str, weight: float, place: str | None, network: str, row: str = "") -> Any:
-        """The network of a term, None where the term is off; row: what `auto` looks for in the cache."""
-        if not weight:
-            return None
-        if place == AUTO and row:
-            path = cached(row)
-            if path is None:
-                self.notes.append(
-                    f"loss term {term} is off: {row} is not in the cache (segtalker weights list)."
-                )
-                return None
-            self.notes.append(f"loss term {term} is on: {row} is in the cache, {path}.")
-            return load_network(path, network)
-        if place is None:
-            self.notes.append(f"loss term {term} is off: no weights of its network are given (`networks`).")
-            return None
-        return load_network(local_weights(place), network)
+    def _load(self, use: WeightsUse) -> Any:
+        """The network of a term, None where the term is off."""
+        path = weights_at(use)
+        if path is not None:
+            if use.by_itself:
+                self.notes.append(f"loss term {use.term} is on: {use.row} is in the cache, {path}.")
+            return load_network(path, use.network)
+        why = "no weights of its network are given (`networks`)."
+        if use.by_itself:
+            why = f"{use.row} is not in the cache (segtalker weights list)."
+        self.notes.append(f"loss term {use.term} is off: {why}")
+        return None
 
     def _pixel_weights(self, region_map: Tensor) -> Tensor | None:
         """[N, 1, S, S], None where all pixels count alike."""

@@ -25,11 +25,13 @@ from segtalker.models.sgi import SGI, SGIConfig
 from segtalker.models.stylegan2 import Noise
 from segtalker.regions import Region, colourize
 from segtalker.training.loop import Metrics, RunConfig, TrainContext
-from segtalker.training.sgi_losses import LossNetworksConfig, SGILossConfig, SGILosses
+from segtalker.training.provenance import save_trained
+from segtalker.training.sgi_losses import LossNetworksConfig, SGILossConfig, SGILosses, loss_networks
 from segtalker.training.state import OptimConfig, TrainState
 from segtalker.training.steps import Batch, accumulate, autocast, seeded
 from segtalker.training.weights_uri import local_weights
-from segtalker.weights.checkpoint import fill_weights, save_weights
+from segtalker.weights.checkpoint import fill_weights
+from segtalker.weights.uses import WeightsUse
 
 _WON_LOSS = 0.02
 
@@ -67,6 +69,14 @@ class SGITrainConfig:
             )
         if self.discriminator_from is not None and not self.loss.adversarial:
             raise ValueError("discriminator_from: loss.adv_weight is 0, so no discriminator learns.")
+
+    def weights(self) -> tuple[WeightsUse, ...]:
+        """Where the network and its discriminator begin, and what the losses look through."""
+        return (
+            WeightsUse("start_from", self.start_from, "sgi", "start"),
+            WeightsUse("discriminator_from", self.discriminator_from, "discriminator", "loss"),
+            *loss_networks(self.loss, self.networks),
+        )
 
 
 class SGITask:
@@ -155,8 +165,8 @@ class SGITask:
 
     def save(self, state: TrainState, folder: Path, figures: Mapping[str, float]) -> Path:
         """Slim weights of the averaged network."""
-        info = {"steps": state.step, "seed": self.cfg.run.seed, "figures": dict(figures)}
-        return save_weights(state.averaged("sgi"), self.cfg.model, folder / "sgi.safetensors", info)
+        path = folder / "sgi.safetensors"
+        return save_trained(state.averaged("sgi"), self.cfg.model, path, self.cfg, state, figures)
 
     def _new_sgi(self) -> SGI:
         net = SGI(self.cfg.model)

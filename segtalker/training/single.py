@@ -12,10 +12,11 @@ from torch import nn
 
 from segtalker.data.sampler import IndexedSampler
 from segtalker.training.loop import Metrics, RunConfig, StepBatches, TrainContext
+from segtalker.training.provenance import save_trained
 from segtalker.training.state import OptimConfig, TrainState
 from segtalker.training.steps import seeded
 from segtalker.training.weights_uri import local_weights
-from segtalker.weights.checkpoint import fill_weights, save_weights
+from segtalker.weights.checkpoint import fill_weights
 
 
 class SampledBatches(StepBatches, Protocol):
@@ -87,7 +88,5 @@ class SingleTask(Generic[C]):
 
     def save(self, state: TrainState, folder: Path, figures: Mapping[str, float]) -> Path:
         """Slim weights of the averaged network."""
-        info = {"steps": state.step, "seed": self.cfg.run.seed, "figures": dict(figures)}
-        return save_weights(
-            state.averaged(self.name), self.cfg.model, folder / f"{self.name}.safetensors", info
-        )
+        path = folder / f"{self.name}.safetensors"
+        return save_trained(state.averaged(self.name), self.cfg.model, path, self.cfg, state, figures)

@@ -24,6 +24,7 @@ from segtalker.training.phones import note_missing_phones, phone_loss
 from segtalker.training.single import SingleTask
 from segtalker.training.state import OptimConfig, TrainState
 from segtalker.training.steps import Batch, autocast
+from segtalker.weights.uses import WeightsUse
 
 _OPENING = MOUTH.index("opening")
 
@@ -44,6 +45,10 @@ class SpeechTrainConfig:
     optimizer: OptimConfig = field(default_factory=OptimConfig)
     run: RunConfig = field(default_factory=RunConfig)
     val_batches: int = 4
+
+    def weights(self) -> tuple[WeightsUse, ...]:
+        """The encoder that it goes on from."""
+        return (WeightsUse("start_from", self.start_from, "speech", "start"),)
 
 
 class SpeechTask(SingleTask[SpeechTrainConfig]):

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from segtalker.data.sampler import IndexedSampler
 from segtalker.errors import ConfigError, DataError, SegTalkerError
+from segtalker.weights.lineage import Lineage, lineage_in
 
 MAX_BAD_STEPS = 10
 """Updates in a row that may be skipped for gradients that are not finite."""
@@ -76,6 +77,8 @@ class TrainState:
         self.step = 0
         self.sampler = sampler
         self.device = device
+        self.lineage = Lineage()
+        """The published networks behind what is trained, those of the runs that it goes on from included."""
         self.nets: dict[str, nn.Module] = {}
         self.ema: dict[str, nn.Module] = {}
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
@@ -165,6 +168,7 @@ class TrainState:
             "ema": {name: net.state_dict() for name, net in self.ema.items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "updates": dict(self._updates),
+            "lineage": self.lineage.told(),
         }
 
     def load_state_dict(self, values: Mapping[str, Any]) -> None:
@@ -189,6 +193,7 @@ class TrainState:
             optimizer.load_state_dict(values["optimizers"][name])
             self._updates[name] = int(values["updates"][name])
         self.step, self._bad_steps = int(values["step"]), int(values["bad_steps"])
+        self.lineage |= lineage_in(values.get("lineage", {}))  # checkpoints of before have none
 
 
 def update_average(average: nn.Module, net: nn.Module, decay: float) -> None:

@@ -29,10 +29,12 @@ from segtalker.regions import Region
 from segtalker.training.loop import Metrics, RunConfig, TrainContext
 from segtalker.training.maps import pool_lower_half
 from segtalker.training.phones import note_missing_phones, phone_loss
+from segtalker.training.provenance import save_trained
 from segtalker.training.state import OptimConfig, TrainState
 from segtalker.training.steps import Batch, accumulate, autocast, seeded
 from segtalker.training.weights_uri import local_weights
-from segtalker.weights.checkpoint import fill_weights, save_weights
+from segtalker.weights.checkpoint import fill_weights
+from segtalker.weights.uses import WeightsUse
 
 EVALUATION_GAP = 10
 """Frames (0.4 s) that wrong pairs are apart at least when accuracy is measured."""
@@ -74,6 +76,10 @@ class SyncNetTrainConfig:
     accumulate: int = 1
     """Parts (of whole clips) that a batch is cut into to save memory."""
     val_batches: int = 4
+
+    def weights(self) -> tuple[WeightsUse, ...]:
+        """The expert that it goes on from."""
+        return (WeightsUse("start_from", self.start_from, "syncnet", "start"),)
 
 
 class SyncNetTask:
@@ -148,8 +154,8 @@ class SyncNetTask:
         """Slim weights of the averaged network."""
         net = state.averaged("syncnet")
         assert isinstance(net, Embedder)
-        info = {"steps": state.step, "seed": self.cfg.run.seed, "figures": dict(figures)}
-        return save_weights(net.syncnet, self.cfg.model, folder / f"{self.cfg.name}.safetensors", info)
+        path = folder / f"{self.cfg.name}.safetensors"
+        return save_trained(net.syncnet, self.cfg.model, path, self.cfg, state, figures)
 
     def _losses(self, net: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Means over clips, which weigh the same however many pairs they have."""

@@ -30,11 +30,13 @@ from segtalker.regions import NUM_REGIONS, colourize
 from segtalker.training.loop import Metrics, RunConfig, TrainContext
 from segtalker.training.maps import mouth_zone, one_hot_maps
 from segtalker.training.phones import note_missing_phones
+from segtalker.training.provenance import save_trained
 from segtalker.training.state import OptimConfig, TrainState
 from segtalker.training.steps import Batch, accumulate, autocast, seeded
 from segtalker.training.talk import choose_reference, talk
 from segtalker.training.weights_uri import local_weights
-from segtalker.weights.checkpoint import fill_weights, load_weights, save_weights
+from segtalker.weights.checkpoint import fill_weights, load_weights
+from segtalker.weights.uses import WeightsUse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +84,20 @@ class TSGTrainConfig:
     """Parts that a batch is cut into to save memory; the result is that of the whole."""
     val_clips: int = 8
 
+    @property
+    def hears_expert(self) -> bool:
+        """Whether the sync loss takes part; its windows are five frames."""
+        return self.syncnet is not None and self.loss.sync_weight > 0 and self.data.frames == 5
+
+    def weights(self) -> tuple[WeightsUse, ...]:
+        """Where the network begins, its ear, and the expert that the sync loss asks."""
+        expert = WeightsUse("syncnet", self.syncnet, "syncnet", "loss", term="sync")
+        return (
+            WeightsUse("start_from", self.start_from, "tsg", "start"),
+            WeightsUse("speech", self.speech, "speech", "start"),
+            *((expert,) if self.hears_expert else ()),
+        )
+
 
 class TSGTask:
     """Trains TSG; see `training/loop.py` for what each method is for."""
@@ -119,7 +135,7 @@ class TSGTask:
         if net.tsg.context_encoder is not None:
             net.tsg.context_encoder.requires_grad_(cfg.tune_speech or not pretrained)
         state.add("tsg", net, cfg.optimizer, cfg.run.max_steps, wrap=context.wrap)
-        if cfg.syncnet is not None and cfg.loss.sync_weight and cfg.data.frames == 5:
+        if cfg.syncnet is not None and cfg.hears_expert:
             expert = load_weights(local_weights(cfg.syncnet), "syncnet", context.device)
             assert isinstance(expert, SyncNet)
             self._expert = expert.requires_grad_(False)
@@ -180,8 +196,7 @@ class TSGTask:
         """Slim weights of the averaged network."""
         net = state.averaged("tsg")
         assert isinstance(net, TalkingNet)
-        info = {"steps": state.step, "seed": self.cfg.run.seed, "figures": dict(figures)}
-        return save_weights(net.tsg, self.cfg.model, folder / "tsg.safetensors", info)
+        return save_trained(net.tsg, self.cfg.model, folder / "tsg.safetensors", self.cfg, state, figures)
 
     def _take_over(self, tsg: TSG, path: str) -> None:
         """Give `tsg` the trained context encoder in `path`."""

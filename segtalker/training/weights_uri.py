@@ -8,6 +8,15 @@ from pathlib import Path
 from segtalker.data.shard_cache import alone, shard_cache_dir
 from segtalker.errors import WeightsError
 from segtalker.storage import Uri, fingerprint, get_file, is_local, local_path, stamp_files
+from segtalker.weights.store import cached
+from segtalker.weights.uses import WeightsUse
+
+
+def weights_at(use: WeightsUse) -> Path | None:
+    """The file that a configuration means, on this machine's disk; None where its part is done without."""
+    if use.by_itself:
+        return cached(use.row)
+    return None if use.place is None else local_weights(use.place)
 
 
 def local_weights(uri: Uri) -> Path:

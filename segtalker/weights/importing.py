@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +36,11 @@ from segtalker.weights.convert.layout import Layout, Match
 from segtalker.weights.convert.layouts import recognise
 from segtalker.weights.convert.table import identity_table
 from segtalker.weights.foreign import open_foreign
+from segtalker.weights.lineage import LISTS, Lineage, licence_of, lineage_in, lineage_lines, published_as
 from segtalker.weights.partial import Fate
 from segtalker.weights.pickles.tensors import InMemory
 from segtalker.weights.registry import rows_of
-from segtalker.weights.starts import STARTS, start_discriminator, start_sgi, start_syncnet
+from segtalker.weights.starts import PARTS_OF_SGI, STARTS, start_discriminator, start_sgi, start_syncnet
 from segtalker.weights.store import installing, place_of
 
 SGI = "sgi"
@@ -91,14 +94,19 @@ def import_file(
     kind, row = network or match.layout.network, match.layout.row(published)
     if expected is not None and row != expected:
         raise WeightsError(f"{path}: looks like {row}, not like {expected}. Nothing was installed.")
+    used = [match]
     if kind == SGI and (training is not None or match.layout.network != SGI):
         cfg = _section(training, "model", SGIConfig, SGI)
         tensors, fates = start_sgi(matches, cfg, onto)
+        used = [part for part in matches if part.layout.network in PARTS_OF_SGI]
     elif onto is not None:
         raise ConfigError("--onto is of use with --as sgi and --for TRAINING.yaml only. Leave it out.")
     else:
         tensors, cfg, fates = _fitted(kind, match.read(published, table), published, training, path)
     zeros = _zeros(match, kind, cfg)
+    lineage = _lineage_of(path, used)
+    if onto is not None:
+        lineage = lineage_in(weights_info(onto)["info"]) | lineage
     place = out or _default_place(row, kind, bool(fates), path)
     info = {
         "source": path.name,
@@ -110,6 +118,7 @@ def import_file(
         "random": [fate.name for fate in fates if fate.what == "random"],
         "zero": list(zeros),
         **({"onto": weights_info(onto)["info"]} if onto else {}),
+        **lineage.told(),
     }
     with installing(place, path.name) if out is None else nullcontext(place) as made:
         write_weights(kind, cfg, {**tensors, **zeros}, made, info)
@@ -132,13 +141,16 @@ def load_network(path: Path | str, network: str) -> nn.Module:
     path = Path(path)
     if not path.is_file() or is_ours(path):
         return load_weights(path, network)
-    match, _ = _chosen(recognise(open_foreign(path)), network)
-    if (found := match.layout.network) != network:
-        raise WeightsError(
-            f"{path}: holds a '{found}', not a '{network}'. Give the weights of a '{network}'."
-        )
+    match = _published(path, network)
     cfg, table = match.plan()
     return build_network(network, cfg, {**match.read(cfg, table), **_zeros(match, network, cfg)}, path)
+
+
+def lineage_of(path: Path | str, network: str) -> Lineage:
+    """Whose networks are behind the file that `load_network` would take."""
+    path = Path(path)
+    ours = not path.is_file() or is_ours(path)
+    return _lineage_of(path, [] if ours else [_published(path, network)])
 
 
 def describe(path: Path | str) -> list[str]:
@@ -148,7 +160,8 @@ def describe(path: Path | str) -> list[str]:
     if is_ours(path):
         told = weights_info(path)
         lines = [f"{path}: a SegTalker '{told['network']}'", f"config: {told['config']}"]
-        return lines + [f"{name}: {value}" for name, value in told["info"].items()]
+        lines += [f"{name}: {value}" for name, value in told["info"].items() if name not in LISTS]
+        return lines + lineage_lines(lineage_in(told["info"]))
     lines = []
     for match in recognise(file):
         cfg, table = match.plan()
@@ -166,10 +179,24 @@ def provenance(row: str) -> str:
     return f"{known} {row}; licence: {licence_of(row)}"
 
 
-def licence_of(row: str) -> str:
-    """The licence of a row of the registry and what it forbids; for what is not in it, whose it is."""
-    found = rows_of(row)
-    return found[0].terms if found else "its publisher's"
+def _published(path: Path, network: str) -> Match:
+    """`network` in a published file."""
+    match, _ = _chosen(recognise(open_foreign(path)), network)
+    if (found := match.layout.network) != network:
+        raise WeightsError(
+            f"{path}: holds a '{found}', not a '{network}'. Give the weights of a '{network}'."
+        )
+    return match
+
+
+def _lineage_of(path: Path, used: Sequence[Match]) -> Lineage:
+    """Of a file of ours, which says so itself, or of the networks in a published one that are used."""
+    if not used or is_ours(path):
+        return lineage_in(weights_info(path)["info"])
+    rows = [match.layout.row(match.plan()[0]) for match in used]
+    # A file in the registry may hold a part that has no row of its own, such as pSp's decoder.
+    known = [row for row in rows if rows_of(row)]
+    return reduce(or_, map(published_as, known or rows))
 
 
 def _chosen(matches: Sequence[Match], network: str | None) -> tuple[Match, tuple[str, ...]]:

@@ -18,6 +18,7 @@ class ToyTask:
     """As much of a `Task` as `run_task` asks for: four samples a step, two numbers each."""
 
     def __init__(self, max_steps: int) -> None:
+        self.cfg = None
         self.notes: list[str] = []
         self._max_steps = max_steps
         self._sampler = IndexedSampler(16, 4, seed=1)
