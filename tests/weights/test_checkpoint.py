@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -211,6 +213,19 @@ def test_a_network_that_was_built_without_random_numbers_is_whole(tmp_path):
 def test_shapes_are_those_of_the_network():
     expected = {name: tuple(value.shape) for name, value in SGI(SGI_CONFIG).state_dict().items()}
     assert network_shapes("sgi", SGI_CONFIG) == expected
+
+
+def test_shapes_are_found_without_what_torch_imports_to_compute_without_memory():
+    """Hundreds of modules, several seconds; sympy is one of them."""
+    probe = (
+        "import importlib, sys\n"
+        "from segtalker.weights.checkpoint import NETWORKS, network_shapes\n"
+        "for network, (module, _, config) in NETWORKS.items():\n"
+        "    network_shapes(network, getattr(importlib.import_module(module), config)())\n"
+        "print('sympy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_a_network_that_lies_in_its_file_changes_without_the_file(saved, tmp_path):

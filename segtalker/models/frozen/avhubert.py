@@ -106,9 +106,11 @@ class PositionConv(nn.Module):
         """Names and shapes of the published weight norm over the last dimension."""
         super().__init__()
         self.groups = groups
-        deviation = (4.0 / (kernel * dim)) ** 0.5
-        self.weight_v = nn.Parameter(torch.randn(dim, dim // groups, kernel) * deviation)
-        self.weight_g = nn.Parameter(_norm_per_position(self.weight_v.detach()))
+        direction, gain = torch.randn(dim, dim // groups, kernel), torch.empty(1, 1, kernel)
+        if not direction.is_meta:  # shapes alone: torch would import hundreds of modules to compute there
+            direction *= (4.0 / (kernel * dim)) ** 0.5
+            gain = _norm_per_position(direction)
+        self.weight_v, self.weight_g = nn.Parameter(direction), nn.Parameter(gain)
         self.bias = nn.Parameter(torch.zeros(dim))
 
     def forward(self, features: Tensor) -> Tensor:
