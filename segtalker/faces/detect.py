@@ -17,6 +17,7 @@ from segtalker.faces import blaze
 from segtalker.faces.align import affine_scale, apply_affine, invert_affine, warp_image
 from segtalker.faces.blaze import Detection
 from segtalker.faces.mesh import EYE_CORNERS, NUM_POINTS
+from segtalker.faces.points68 import from_mesh
 from segtalker.faces.runner import Runtime, load_network
 from segtalker.types import Affine, Face, Image, Points
 
@@ -30,7 +31,7 @@ class FacesConfig:
     """Knobs of face detection."""
 
     backend: Literal["auto", "litert", "insightface"] = "litert"
-    """`auto` takes insightface when its model pack is present (non-commercial research only)."""
+    """`auto` takes insightface where it is installed with its model pack (non-commercial research only)."""
     runtime: Runtime = "auto"
     """What runs the networks of `litert`: LiteRT, or OpenCV where that is absent."""
     threads: int = 1
@@ -64,15 +65,19 @@ class FaceBackend(Protocol):
         """Person against background [H, W], 0..1."""
         ...
 
+    def landmarks68(self, image: Image, face: Face) -> Points:
+        """The points [68, 2] of `faces.points68` of a face of this image, in pixels of the image."""
+        ...
+
 
 def load_backend(config: FacesConfig | None = None) -> FaceBackend:
     """The backend that the configuration asks for; `WeightsError` says how to get what is missing."""
     config = config or FacesConfig()
     if config.backend == "litert":
         return LiteRTFaces(config)
-    from segtalker.faces.insight import InsightFaceFaces, find_pack
+    from segtalker.faces.insight import InsightFaceFaces, usable_pack
 
-    if config.backend == "insightface" or find_pack() is not None:
+    if config.backend == "insightface" or usable_pack() is not None:
         return InsightFaceFaces(config)
     if config.backend == "auto":
         return LiteRTFaces(config)
@@ -119,6 +124,10 @@ class LiteRTFaces:
         (matte,) = self._selfie(small.astype(np.float32) / 255.0).values()
         matte = matte.reshape(_MATTE_SIZE, _MATTE_SIZE)
         return np.clip(cv2.resize(matte, (width, height), interpolation=cv2.INTER_LINEAR), 0.0, 1.0)
+
+    def landmarks68(self, image: Image, face: Face) -> Points:
+        """Those of the mesh."""
+        return from_mesh(face.landmarks)
 
     def _detect_in(self, image: Image, tiles: list[tuple[float, float, float]]) -> list[Detection]:
         import cv2

@@ -27,15 +27,19 @@ def mouth_landmarks(maps: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.stack([_landmarks(region_map) for region_map in maps])
 
 
-def landmark_distance(found: NDArray[np.float64], true: NDArray[np.float64], centred: bool = False) -> Mean:
-    """Mean distance of points [T, P, 2] in sides of the crop, in eye distances (0.246 sides), over frames.
+def landmark_distance(
+    found: NDArray[np.floating], true: NDArray[np.floating], centred: bool = False, unit: float = INTER_OCULAR
+) -> Mean:
+    """Mean distance of points [T, P, 2] over frames, in units of `unit`.
 
+    unit: in that of the points. For points in sides of the crop the default gives eye distances (0.246
+    sides); with 1, the pixels of `FaceBackend.landmarks68` give F-LMD, and M-LMD over `points68.MOUTH`.
     centred: both sets of a frame are moved to their own mean first, so that only the mouth's shape counts.
     Frames in which either is NaN take no part; `count` says how many did.
     """
     if centred:
         found, true = (points - points.mean(axis=1, keepdims=True) for points in (found, true))
-    return Mean.of(np.linalg.norm(found - true, axis=-1).mean(axis=-1) / INTER_OCULAR)
+    return Mean.of(np.linalg.norm(found - true, axis=-1).mean(axis=-1) / unit)
 
 
 def _landmarks(region_map: NDArray[np.uint8]) -> NDArray[np.float64]:

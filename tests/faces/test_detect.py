@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from segtalker.errors import ConfigError, WeightsError
+from segtalker.errors import ConfigError
 from segtalker.faces.align import apply_affine, warp_image
-from segtalker.faces.detect import FacesConfig, LiteRTFaces, load_backend
+from segtalker.faces.detect import FacesConfig, LiteRTFaces
 from segtalker.faces.mesh import EYE_CORNERS, mouth_opening
 from segtalker.faces.track import yaw_of
 
@@ -138,29 +138,6 @@ def test_the_matte_holds_the_face_and_not_the_corner(backend, portrait):
     matte = backend.matte(portrait)
     x, y = face.landmarks[list(EYE_CORNERS)].mean(axis=0).astype(int)
     assert matte[y, x] > 0.9 and matte[5, 505] < 0.5
-
-
-def test_insightface_without_its_pack_says_what_to_do(monkeypatch, tmp_path):
-    monkeypatch.setenv("INSIGHTFACE_HOME", str(tmp_path))
-    with pytest.raises(WeightsError, match=r"buffalo_l.*non-commercial.*litert"):
-        load_backend(FacesConfig(backend="insightface"))
-    assert type(load_backend(FacesConfig(backend="auto"))) is LiteRTFaces
-
-
-def test_insightface_faces_get_our_mesh(backend, portrait):
-    from segtalker.faces.insight import InsightFaceFaces
-
-    (expected,) = backend.detect(portrait)
-
-    class App:
-        class det_model:
-            @staticmethod
-            def detect(image, max_num):
-                five = np.array([[200, 110], [245, 110], [222, 135], [205, 150], [240, 150]], np.float32)
-                return np.array([[185, 75, 265, 175, 0.9]], np.float32), five[None]
-
-    (face,) = InsightFaceFaces(app=App()).detect(portrait)
-    assert np.linalg.norm(face.landmarks - expected.landmarks, axis=1).mean() < 0.03 * _width(expected)
 
 
 def test_a_wrong_threshold_is_refused():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from segtalker.faces.points68 import MOUTH
 from segtalker.metrics.landmarks import landmark_distance, mouth_landmarks
 from segtalker.metrics.opening import INTER_OCULAR
 from segtalker.regions import Region
@@ -44,6 +45,17 @@ def test_the_distance_of_a_moved_mouth_is_how_far_it_moved_in_eye_distances():
     true, moved = (mouth_landmarks(m[None]) for m in (mouth(), mouth(23, 33, 14, 34)))
     assert landmark_distance(moved, true).value == pytest.approx(5 / SIDE / INTER_OCULAR)
     assert landmark_distance(moved, true, centred=True).value == pytest.approx(0, abs=1e-12)
+
+
+def test_points_in_pixels_count_in_pixels_all_of_them_or_the_mouth_alone():
+    true = np.random.default_rng(0).uniform(0, 512, (3, 68, 2))
+    found = true.copy()
+    found[:, MOUTH] += (3, 4)
+    assert landmark_distance(found, true, unit=1).value == pytest.approx(5 * 20 / 68)
+    assert landmark_distance(found[:, MOUTH], true[:, MOUTH], unit=1).value == pytest.approx(5)
+    assert landmark_distance(found[:, MOUTH], true[:, MOUTH], True, unit=1).value == pytest.approx(
+        0, abs=1e-9
+    )
 
 
 def test_an_opening_counts_by_the_landmarks_that_it_moves():
