@@ -7,6 +7,8 @@ MLPs, and in every layer of the generator (arXiv 2409.03605, supplement, eq. (1)
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from tests.weights import stylegan2_reference as stylegan2
 from tests.weights.stylegan2_reference import Array, Layer, Weights
 
 RegionMap = NDArray[np.int64]
+V = TypeVar("V")
 
 TAPS = (6, 20, 23)
 """Units after which the fine, the middle and the coarse features are taken."""
@@ -138,6 +141,12 @@ def inside(regions: RegionMap, region: int, size: int, count: int) -> Array:
     return np.ones((size, size)) if count == 1 else (nearest(regions, size) == region).astype(float)
 
 
+def region_map(seed: int = 0) -> RegionMap:
+    """[64, 64]: patches of 9 of 12 regions, so that three are absent."""
+    patches = torch.randint(0, 9, (8, 8), generator=torch.Generator().manual_seed(seed))
+    return patches.repeat_interleave(8, 0).repeat_interleave(8, 1).numpy()
+
+
 def nearest(regions: RegionMap, size: int) -> RegionMap:
     steps = [math.floor(i * len(regions) / size) for i in range(size)]
     return regions[np.ix_(steps, steps)]
@@ -161,5 +170,6 @@ def at(w: Weights, name: str) -> Tensor:
     return torch.from_numpy(w[name])
 
 
-def below(prefix: str, w: Weights) -> Weights:
+def below(prefix: str, w: Mapping[str, V]) -> dict[str, V]:
+    """One part of a network, by its own names."""
     return {name.removeprefix(prefix): value for name, value in w.items() if name.startswith(prefix)}

@@ -86,11 +86,6 @@ def in_parallel(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {f"module.{name}": value for name, value in tensors.items()}
 
 
-def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """One part of a network, by its own names."""
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
 class Tree(nn.Module):
     """Modules by dotted names; what it computes is of no interest."""
 

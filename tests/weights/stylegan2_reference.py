@@ -163,15 +163,15 @@ def judged_blocks(w: Weights, x: Array, size: int) -> Array:
         y = activated(
             scaled_conv(x, w[f"{name}.conv1.0.weight"], 1) + w[f"{name}.conv1.1.bias"][:, None, None]
         )
-        y = scaled_conv(filtered(y, FILTER, (2, 2)), w[f"{name}.conv2.1.weight"], 0)[:, ::2, ::2]
+        y = scaled_conv(filtered(y, FILTER, (2, 2)), w[f"{name}.conv2.1.weight"], 0, stride=2)
         y = activated(y + w[f"{name}.conv2.2.bias"][:, None, None])
-        skip = scaled_conv(filtered(x, FILTER, (1, 1)), w[f"{name}.skip.1.weight"], 0)[:, ::2, ::2]
+        skip = scaled_conv(filtered(x, FILTER, (1, 1)), w[f"{name}.skip.1.weight"], 0, stride=2)
         x = (y + skip) / math.sqrt(2)
     return x
 
 
-def scaled_conv(x: Array, weight: Array, pad: int) -> Array:
-    return convolved(x, weight / math.sqrt(np.prod(weight.shape[1:])), pad)
+def scaled_conv(x: Array, weight: Array, pad: int, stride: int = 1) -> Array:
+    return convolved(x, weight / math.sqrt(np.prod(weight.shape[1:])), pad, stride)
 
 
 def scaled_linear(x: Array, w: Weights, name: str) -> Array:
@@ -182,16 +182,17 @@ def activated(x: Array) -> Array:
     return np.where(x > 0, x, 0.2 * x) * math.sqrt(2)
 
 
-def convolved(x: Array, weight: Array, pad: int) -> Array:
+def convolved(x: Array, weight: Array, pad: int, stride: int = 1) -> Array:
     """Correlation of [I, H, W] with [O, I, k, k]."""
     k = weight.shape[-1]
     padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad)))
-    height, width = padded.shape[1] - k + 1, padded.shape[2] - k + 1
-    out = np.zeros((len(weight), height, width))
+    height, width = ((side - k) // stride * stride + 1 for side in padded.shape[1:])
+    out: Array | float = 0.0
     for i in range(k):
         for j in range(k):
-            out += np.tensordot(weight[:, :, i, j], padded[:, i : i + height, j : j + width], axes=1)
-    return out
+            seen = padded[:, i : i + height : stride, j : j + width : stride]
+            out = out + np.tensordot(weight[:, :, i, j], seen, axes=1)
+    return np.asarray(out)
 
 
 def transposed(x: Array, weight: Array) -> Array:

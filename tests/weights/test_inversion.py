@@ -21,7 +21,7 @@ from segtalker.weights.convert.layouts import recognise
 from segtalker.weights.foreign import ForeignFile
 from segtalker.weights.importing import import_file
 from segtalker.weights.pickles.tensors import InMemory
-from tests.weights import inversion_reference, stylegan2_reference
+from tests.weights import inversion_reference, published, stylegan2_reference
 from tests.weights.convert import official, official_inversion
 
 SIZE, DIM = 32, 12
@@ -38,36 +38,25 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
 
 def region_map(seed: int = 0) -> Tensor:
     """[64, 64]: patches of 9 of the 12 regions, so that three are absent."""
-    patches = torch.randint(0, 9, (8, 8), generator=torch.Generator().manual_seed(seed))
-    return patches.repeat_interleave(8, 0).repeat_interleave(8, 1)
+    return torch.from_numpy(inversion_reference.region_map(seed))
 
 
 def e4s_file(path: Path, codes: int = NUM_MASKED) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
     """Write a checkpoint as E4S's training does; returns the average, the network itself, the mean code."""
-    shapes = official_inversion.e4s(**GENERATOR, **ENCODER, hidden=7, codes=codes, regions=REGIONS)
-    average, raw = (official_inversion.drawn(shapes, seed) for seed in (1, 2))
-    critic, mean = official.drawn(official.port_discriminator(**CRITIC), 3), draw(DIM, seed=4)
-    wrapped = ({f"module.{name}": value for name, value in net.items()} for net in (raw, critic))
-    tree = {
-        "state_dict": next(wrapped),
-        "opts": {"device": torch.device("cuda", 0), "out_size": SIZE, "remaining_layer_idx": codes},
-        "state_dict_ema": average,
-        "latent_avg": mean.repeat(NUM_LAYERS, 1),
-        "D_state_dict": next(wrapped),
-    }
-    torch.save(tree, path)
-    return average, raw, mean
+    checkpoint = published.e4s(GENERATOR, ENCODER, hidden=7, codes=codes)
+    torch.save(checkpoint, path)
+    raw = inversion_reference.below("module.", checkpoint["state_dict"])
+    return checkpoint["state_dict_ema"], raw, checkpoint["latent_avg"][0]
 
 
 def psp_file(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
     """Write a checkpoint as pSp's training does; returns the encoder, the decoder, the mean code."""
-    encoder = official_inversion.drawn(official_inversion.psp_encoder(**ENCODER, heads=NUM_LAYERS), 5)
-    decoder, mean = official.drawn(official.port_generator(**GENERATOR), 6), draw(DIM, seed=7)
-    tensors = {f"encoder.{name}": value for name, value in encoder.items()}
-    tensors |= {f"decoder.{name}": value for name, value in decoder.items()}
-    tree = {"state_dict": tensors, "opts": {"output_size": SIZE}, "latent_avg": mean.repeat(NUM_LAYERS, 1)}
-    torch.save(tree, path)
-    return encoder, decoder, mean
+    checkpoint = published.psp(GENERATOR, ENCODER, heads=NUM_LAYERS)
+    torch.save(checkpoint, path)
+    encoder, decoder = (
+        inversion_reference.below(part, checkpoint["state_dict"]) for part in ("encoder.", "decoder.")
+    )
+    return encoder, decoder, checkpoint["latent_avg"][0]
 
 
 @torch.no_grad()

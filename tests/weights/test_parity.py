@@ -16,6 +16,7 @@ from segtalker.weights.importing import import_file
 from tests.models.avhubert_reference import reference as avhubert_reference
 from tests.weights import published, stylegan2_reference
 from tests.weights.convert import official
+from tests.weights.inversion_reference import below
 
 SIZE, DIM, MAPPING = 32, 12, 3
 WIDTHS = {"size": SIZE, "base": 256, "most": 16}
@@ -74,7 +75,7 @@ def speech_file(path: Path, prefix: str) -> dict[str, torch.Tensor]:
     sizes = {"dim": 24, "ffn": 40, "layers": 2, "tokens": 10, "kernel": 6, "groups": 4}
     checkpoint = published.avhubert(heads=3, prefix=prefix, scale=0.3, **sizes)
     torch.save(checkpoint, path)
-    return published.part(checkpoint["model"], prefix)
+    return below(prefix, checkpoint["model"])
 
 
 @torch.no_grad()
