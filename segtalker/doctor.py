@@ -11,7 +11,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 State = Literal["ok", "missing", "optional"]
@@ -30,6 +29,7 @@ class Finding:
     """`optional` is absent too, but dubbing works without it."""
     detail: str
     remedy: str = ""
+    """A line for each thing to do."""
 
 
 def doctor() -> int:
@@ -38,8 +38,8 @@ def doctor() -> int:
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
         print(f"{_MARKS[finding.state]:8} {finding.name:{width}}  {finding.detail}")
-        if finding.state != "ok" and finding.remedy:
-            print(f"{'':8} {'':{width}}  -> {finding.remedy}")
+        for line in finding.remedy.splitlines() if finding.state != "ok" else ():
+            print(f"{'':8} {'':{width}}  -> {line}")
     missing = [finding.name for finding in findings if finding.state == "missing"]
     print(f"\nThis machine cannot dub yet: {', '.join(missing)}." if missing else "\nThis machine can dub.")
     return 1 if missing else 0
@@ -54,6 +54,7 @@ def examine() -> list[Finding]:
         _encoders,
         _face_models,
         _mini_weights,
+        _published,
         _cache,
         _extras,
         _speech_engines,
@@ -115,26 +116,48 @@ def _encoders() -> list[Finding]:
 
 
 def _face_models() -> list[Finding]:
-    from segtalker.weights.store import status
+    from segtalker.weights.store import remedy, status
 
     findings = []
     runners = [name for name in ("ai_edge_litert", "cv2") if importlib.util.find_spec(name)]
     for item in status():
-        needed: State = (
-            "missing" if item.row.group == "faces" and "optional" not in item.row.consumer else "optional"
+        needed = item.row.group == "faces"
+        if item.state == "missing" and not needed:
+            continue  # told with what it would make possible
+        absent: State = "missing" if needed and "optional" not in item.row.consumer else "optional"
+        state: State = "ok" if item.state == "ready" else absent
+        why = f" ({item.why})" if item.why else ""
+        findings.append(
+            Finding(f"model {item.row.name}", state, f"{item.state}, {item.path}{why}", remedy(item.row))
         )
-        state: State = "ok" if item.state == "ready" else needed
-        remedy = (
-            f"Run: segtalker weights fetch {item.row.group}"
-            if needed == "missing"
-            else "See: segtalker weights list"
-        )
-        findings.append(Finding(f"model {item.row.name}", state, f"{item.state}, {item.path}", remedy))
     detail = "LiteRT" if "ai_edge_litert" in runners else "OpenCV (slower; LiteRT is absent)"
-    remedy = "Run: pip install ai-edge-litert"
+    install = "Run: pip install ai-edge-litert"
     findings.append(
-        Finding("face model runner", "ok" if runners else "missing", detail if runners else "none", remedy)
+        Finding("face model runner", "ok" if runners else "missing", detail if runners else "none", install)
     )
+    return findings
+
+
+def _published() -> list[Finding]:
+    """What the networks of others make possible: metrics, loss terms, presets."""
+    from segtalker import readiness
+
+    here = readiness.rows_here()
+    switches = [(f"metric {switch.name}", switch) for switch in readiness.metrics(here)]
+    switches += [(f"loss term {switch.name}", switch) for switch in readiness.loss_terms(here)]
+    findings = []
+    for name, switch in switches:
+        wanted = " or ".join(row.name for row in switch.rows)
+        detail = f"on: {switch.by.name}" if switch.by is not None else f"off: wants {wanted}"
+        state: State = "ok" if switch.by is not None else "optional"
+        findings.append(Finding(name, state, detail, "\n".join(switch.remedy)))
+    for preset in readiness.presets(here):
+        lacks = ", ".join(f"{row} ({what})" for row, what in preset.lacks.items())
+        detail = "complete" if preset.complete else f"lacks {lacks}" if lacks else "its start is to be made"
+        trained = f"; reads {', '.join(preset.trained)}, which you train" if preset.trained else ""
+        remedy = "\n".join(preset.remedy)
+        state = "ok" if preset.complete else "optional"
+        findings.append(Finding(f"preset {preset.name}", state, detail + trained, remedy))
     return findings
 
 
@@ -174,18 +197,17 @@ def _extras() -> list[Finding]:
         _package("tensorboard", "tensorboard (training)", "optional", "Run: pip install -e '.[train]'"),
         _package("insightface", "insightface (detector)", "optional", "Run: pip install -e '.[insightface]'"),
     ]
-    pack = Path.home() / ".insightface" / "models" / "buffalo_l"
     if findings[-1].state == "ok":
-        present = pack.is_dir()
-        note = "for non-commercial research only"
-        findings.append(
-            Finding(
-                "insightface pack",
-                "ok" if present else "optional",
-                f"{pack} ({note})" if present else f"{pack} is not there",
-                f"Fetch buffalo_l as insightface says ({note}); the offline detector works without it.",
-            )
+        from segtalker.faces.insight import PACK, find_pack
+        from segtalker.weights.registry import rows_of
+        from segtalker.weights.store import remedy
+
+        pack = find_pack()
+        detail = (
+            f"{pack}" if pack is not None else f"{PACK} is not here; the offline detector works without it"
         )
+        state: State = "optional" if pack is None else "ok"
+        findings.append(Finding("insightface pack", state, detail, remedy(rows_of(PACK)[0])))
     return findings
 
 

@@ -23,6 +23,7 @@ NETWORK_OF = {
     "tsg_more": "tsg",
     "sgi_more": "sgi",
     "sgi_512": "sgi",
+    "tsg_avhubert": "tsg",
     "sgi_e4s": "sgi",
     "sgi_e4s_512": "sgi",
 }

@@ -6,6 +6,7 @@ import pytest
 
 from segtalker import doctor
 from segtalker.doctor import Finding, examine
+from segtalker.weights import store
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +41,26 @@ def test_an_empty_cache_is_seen_and_not_filled(tmp_path, monkeypatch):
     found = {finding.name: finding for finding in examine()}
     assert found["model face_landmark"].state == "missing"
     assert found["model face_landmark"].remedy == "Run: segtalker weights fetch faces"
-    assert found["model bisenet"].state == "optional"
+    assert "model bisenet" not in found and found["preset paper/prepare"].state == "optional"
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_published_network_that_is_here_is_told_and_so_is_its_damage(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGTALKER_CACHE", str(tmp_path))
+    place = store.place_of("bisenet")
+    with store.installing(place, "a test") as made:
+        made.write_bytes(b"weights")
+    assert next(f for f in examine() if f.name == "model bisenet").state == "ok"
+    place.write_bytes(b"less")
+    (damaged,) = (finding for finding in examine() if finding.name == "model bisenet")
+    assert damaged.state == "optional" and damaged.detail.endswith("(its bytes is 4, expected 7)")
+    assert "segtalker weights fetch bisenet --accept-licence" in damaged.remedy
+
+
+def test_a_remedy_of_two_lines_is_printed_in_two(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "examine", lambda: [Finding("thing", "optional", "seen", "One.\nTwo.")])
+    doctor.doctor()
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()[1:3]] == ["-> One.", "-> Two."]
 
 
 @pytest.mark.parametrize("state, code", [("ok", 0), ("optional", 0), ("missing", 1)])

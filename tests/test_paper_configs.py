@@ -18,6 +18,7 @@ from segtalker.data.prepare import PrepareConfig
 from segtalker.data.sampler import IndexedSampler
 from segtalker.models.discriminator import Discriminator, DiscriminatorConfig
 from segtalker.models.frozen.arcface import ArcFaceConfig
+from segtalker.models.frozen.avhubert import AVHubertConfig
 from segtalker.models.sgi import SGI, SGIConfig
 from segtalker.models.style_encoder import StyleEncoderConfig
 from segtalker.models.stylegan2 import SynthesisConfig
@@ -92,6 +93,12 @@ def test_the_generator_draws_twenty_frames_first_without_and_then_with_the_exper
         parameters(net.context_encoder) == 91_039_488 + 128
     )  # AV-HuBERT base, audio path, with its weight norm
     assert parameters(net.mask_encoder) + parameters(net.decoder) == 59_198_876
+
+
+def test_the_generator_with_avhubert_is_the_same_but_for_its_ear():
+    cfg = paper("tsg", "tsg_avhubert")
+    assert cfg == replace(paper("tsg"), speech="cache:avhubert_base") and not cfg.tune_speech
+    assert cfg.model.context == AVHubertConfig.base()
 
 
 def test_the_renderer_takes_four_pairs_a_worker_on_four_workers():

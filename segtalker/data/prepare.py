@@ -41,6 +41,7 @@ from segtalker.storage import Uri, content_sample, get_file, is_local, join
 from segtalker.tracking import find_tracks
 from segtalker.types import FaceTrack, VideoInfo
 from segtalker.weights.checkpoint import load_weights, weights_path
+from segtalker.weights.uses import AUTO, CACHE, WeightsUse
 from segtalker.workspace import explain_os_errors
 
 PREPARE_VERSION = 2
@@ -72,6 +73,16 @@ class PrepareConfig:
             raise ValueError("size is at least 16, batch at least 1, max_side at least 64")
         if self.piece_s < self.quality.min_s:
             raise ValueError("piece_s is at least quality.min_s, or nothing would be long enough")
+
+    def weights(self) -> tuple[WeightsUse, ...]:
+        """The parser, the detector and the expert, where they are not those that every machine has."""
+        place = {"bisenet": f"{CACHE}bisenet", "insightface": f"{CACHE}buffalo_l", "auto": AUTO}
+        expert = None if self.syncnet == "mini" else self.syncnet
+        return (
+            WeightsUse("parsing.backend", place.get(self.parsing.backend), "bisenet", "tool", "bisenet"),
+            WeightsUse("faces.backend", place.get(self.faces.backend), "", "tool", "buffalo_l"),
+            WeightsUse("syncnet", expert, "syncnet", "tool"),
+        )
 
 
 @dataclass(frozen=True)

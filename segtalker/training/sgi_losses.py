@@ -72,7 +72,7 @@ class SGILossConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LossNetworksConfig:
-    """The frozen networks, each a path or a URI: a file of ours or a published one. None: its term is off.
+    """The frozen networks, each a path, a URI or `cache:ROW`; of ours or as published. None: its term is off.
 
     `auto` is what `segtalker weights import` put into the cache; the term is off where it is not there.
     """

@@ -52,9 +52,9 @@ class SGITrainConfig:
     )
     run: RunConfig = field(default_factory=RunConfig)
     start_from: str | None = None
-    """Weights of an SGI to go on from, of the same size: a path or a URI."""
+    """Weights of an SGI to go on from, of the same size: a path, a URI or `cache:ROW`."""
     discriminator_from: str | None = None
-    """Weights of a discriminator to go on from, of the same size: a path or a URI."""
+    """Weights of a discriminator to go on from, of the same size: a path, a URI or `cache:ROW`."""
     freeze_unmasked: bool = False
     """Leave the layers that no region code reaches as they were pretrained."""
     noise: Noise = "fixed"

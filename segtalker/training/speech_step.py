@@ -37,7 +37,7 @@ class SpeechTrainConfig:
     model: SpeechEncoderConfig = field(default_factory=SpeechEncoderConfig)
     data: SpeechDataConfig = field(default_factory=SpeechDataConfig)
     start_from: str | None = None
-    """Weights of a speech encoder to go on from, of the same size: a path or a URI."""
+    """Weights of a speech encoder to go on from, of the same size: a path, a URI or `cache:ROW`."""
     phone_weight: float = 0.3
     """Of the cross-entropy of the phones."""
     mouth_weight: float = 4.0

@@ -70,7 +70,7 @@ class SyncNetTrainConfig:
     optimizer: OptimConfig = field(default_factory=OptimConfig)
     run: RunConfig = field(default_factory=RunConfig)
     start_from: str | None = None
-    """Weights of a SyncNet to go on from, of the same size: a path or a URI."""
+    """Weights of a SyncNet to go on from, of the same size: a path, a URI or `cache:ROW`."""
     name: str = "syncnet"
     """Of the weights file."""
     accumulate: int = 1

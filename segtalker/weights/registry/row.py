@@ -71,6 +71,8 @@ class WeightsRow:
     """What `segtalker weights import` makes of it: a name of `checkpoint.NETWORKS`, for `load_weights`.
 
     None where the published file is used as it is."""
+    measures: tuple[str, ...] = ()
+    """Metrics that need it, by their names in the literature; of several rows that name one, any will do."""
 
     @property
     def sha256(self) -> str | None:
@@ -99,9 +101,16 @@ class WeightsRow:
 
 
 def converted(
-    name: str, title: str, group: str, terms: tuple[str, str], consumer: str, source: Published, network: str
+    name: str,
+    title: str,
+    group: str,
+    terms: tuple[str, str],
+    consumer: str,
+    source: Published,
+    network: str,
+    measures: tuple[str, ...] = (),
 ) -> WeightsRow:
     """The row of a network that the cache keeps as a safetensors file of ours."""
     licence, forbids = terms
     filename = f"{name}.safetensors"
-    return WeightsRow(name, title, group, filename, licence, forbids, consumer, source, network)
+    return WeightsRow(name, title, group, filename, licence, forbids, consumer, source, network, measures)
