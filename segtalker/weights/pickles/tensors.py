@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -63,7 +64,25 @@ class Storage:
         if not self.count:
             return torch.empty(0, dtype=self.dtype)
         raw = torch.frombuffer(self.data, dtype=torch.uint8)
-        return (raw if raw.data_ptr() % self.dtype.itemsize == 0 else raw.clone()).view(self.dtype)
+        if raw.data_ptr() % self.dtype.itemsize:
+            raw = raw.clone()
+            _give_back(self.data)
+        return raw.view(self.dtype)
+
+
+def _give_back(data: memoryview) -> None:
+    """Free the memory of what was copied out of a mapped file; it can be read from there again."""
+    file = data.obj
+    if not isinstance(file, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    begin = _address(data) - _address(memoryview(file))
+    first, last = -(-begin // mmap.PAGESIZE), (begin + len(data)) // mmap.PAGESIZE  # pages of it alone
+    if last > first:
+        file.madvise(mmap.MADV_DONTNEED, first * mmap.PAGESIZE, (last - first) * mmap.PAGESIZE)
+
+
+def _address(data: memoryview) -> int:
+    return torch.frombuffer(data, dtype=torch.uint8).data_ptr()
 
 
 @dataclass(frozen=True)

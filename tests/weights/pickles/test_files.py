@@ -238,3 +238,25 @@ def test_values_are_read_only_when_they_are_wanted(tmp_path: Path):
     assert found["wanted"].load().sum() == 4
     assert tracemalloc.get_traced_memory()[1] < 1_000_000
     tracemalloc.stop()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="Linux tells which pages are in memory")
+def test_numbers_that_have_to_be_copied_out_of_a_file_are_not_in_memory_twice(tmp_path: Path):
+    """In older files they begin anywhere; names of four lengths make sure that one is no multiple of four."""
+    size, grown = 16 << 20, []
+    for length in range(1, 5):
+        path = tmp_path / f"{length}"
+        path.write_bytes(old_style({"x" * length: torch.full((size // 4,), 0.5)}))
+        before, tree = file_pages(), read(path)
+        for _ in range(2):  # what was given back is read again
+            (value,) = plain(tree).values()
+            assert value.eq(0.5).all()
+        grown.append(file_pages() - before)
+        del tree, value
+    assert min(grown) < size / 8
+
+
+def file_pages() -> int:
+    """Bytes of mapped files in this process's memory."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("RssFile:"))
