@@ -14,9 +14,11 @@ import json
 import operator
 import os
 import platform
+import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -72,6 +74,20 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = Non
         log("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
         if number == 0:
             log("  ".join("-" * width for width in widths))
+
+
+def resident_bytes(peak: bool = False) -> int:
+    """Memory of this process that is not swapped out, pages of mapped files included: now, or at most so far.
+
+    Where the system tells no more than the peak, that is returned for both.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():  # unlike getrusage, not the peak of the process that started this one
+        field = "VmHWM:" if peak else "VmRSS:"
+        line = next(line for line in status.read_text().splitlines() if line.startswith(field))
+        return int(line.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS reports bytes, others kilobytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _summary_row(name: str, value: Any, target: str | None) -> dict[str, Any]:

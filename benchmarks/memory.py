@@ -8,7 +8,6 @@ that the real face models run; the networks are random, which costs the same as 
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._clip import SMOKE_SIZE, portrait_clip, smoke_config, tone
-from benchmarks._report import log, main, table
+from benchmarks._report import log, main, resident_bytes, table
 
 
 def run(quick: bool) -> dict[str, Any]:
@@ -54,19 +53,10 @@ def _dub(seconds: int, folder: Path) -> None:
     report = SegTalker(config).dub(video, speech, folder / f"{seconds}.out.mp4", quiet=True)
     total = sum(report.timings_s.values())
     figures = {
-        "peak_rss_mb": round(_peak_rss_mb(), 1),
+        "peak_rss_mb": round(resident_bytes(peak=True) / 1e6, 1),
         "frames_per_second": round(report.num_frames / total, 2),
     }
     print(json.dumps({**figures, "synthesized": report.synthesized}))
-
-
-def _peak_rss_mb() -> float:
-    status = Path("/proc/self/status")
-    if status.is_file():  # unlike getrusage, not the peak of the process that started this one
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1e3
-    unit = 1e6 if sys.platform == "darwin" else 1e3  # macOS reports bytes, others kilobytes
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 if __name__ == "__main__":
