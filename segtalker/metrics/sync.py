@@ -33,10 +33,13 @@ class SyncCurve:
     """How well mouths and speech fit at each shift."""
 
     sums: NDArray[np.float64]
-    """[31] log-odds, summed over windows; entry k is of the speech k - 15 frames later."""
+    """[31] how well they fit, summed over windows; entry k is of the speech k - 15 frames later.
+
+    Of our expert log-odds, of SyncNet v2 distances with the sign turned."""
     windows: int
     distances: NDArray[np.float64] = field(default_factory=_zeros)
-    """[31] distances of the unit embeddings of mouths and speech, each in 0..2, summed over windows."""
+    """[31] distances of the embeddings of mouths and speech, summed over windows; our expert's are unit
+    vectors, so that each is in 0..2."""
 
     def __add__(self, other: SyncCurve) -> SyncCurve:
         """The curve of both pieces together."""
@@ -51,12 +54,12 @@ class SyncCurve:
 
     @property
     def confidence(self) -> float:
-        """By how much the best shift is better than the median one, mean log-odds of a window."""
+        """How much better the best shift is than the median one: mean of a window, in what `sums` counts."""
         return float((self.sums.max() - np.median(self.sums)) / max(self.windows, 1))
 
     @property
     def distance(self) -> float:
-        """Mean distance at the shift where it is least, in 0..2 (as LSE-D is); NaN of nothing."""
+        """Mean distance at the shift where it is least (as LSE-D is); NaN of nothing."""
         return float(self.distances.min() / self.windows) if self.windows else float("nan")
 
 
