@@ -75,6 +75,11 @@ def metrics(here: Collection[str]) -> list[Switch]:
     return [_switch(name, tuple(row for row in ROWS if name in row.measures), here) for name in names]
 
 
+def available_metrics() -> dict[str, str | None]:
+    """Every such metric with the row that gives it here, for `metrics.networks`; None where it is off."""
+    return {switch.name: switch.by.name if switch.by else None for switch in metrics(rows_here())}
+
+
 def loss_terms(here: Collection[str]) -> list[Switch]:
     """Every loss term that a training of SGI switches on by itself."""
     uses = loss_networks(SGILossConfig(), LossNetworksConfig())
