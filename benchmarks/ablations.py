@@ -10,7 +10,8 @@ parser, trained beside the others, reads off the picture; in eye distances, wher
 minus median log-odds over 31 shifts, distance that of unit embeddings; map_sync_confidence: the talking maps
 themselves, which need no parser. Rows "real" (true pictures, read the
 same way: what parser and expert can see at best) and "still" (the reference frame throughout) stand beside.
-Not measured: the paper's FID, which needs Inception's weights.
+lpips, and the paper's fid (over all scored frames): columns where the weights cache holds the networks that
+these need ("segtalker doctor" says), absent where it does not.
 
 The order of the paper: full is better than each of its three variants in both confidences, PSNR and SSIM.
 Options: --size smoke|mini|paper (mini; smoke with --quick), --out FOLDER, --shards FOLDER (prepared clips to
@@ -50,12 +51,14 @@ from benchmarks._report import log, main, table
 from segtalker.cli_arguments import add_overrides
 from segtalker.data.shards import ShardReader
 from segtalker.errors import DataError, SegTalkerError
+from segtalker.metrics.networks import load_metric_networks
 from segtalker.metrics.sync import sync_curve
 from segtalker.metrics.talking import TalkingScores, score_maps, score_mouths, score_pictures
 from segtalker.models.frozen.maskgan_unet import ParsingUNet
 from segtalker.models.sgi import SGI
 from segtalker.models.syncnet import SyncNet
 from segtalker.models.tsg import TSG
+from segtalker.readiness import available_metrics
 from segtalker.training.loop import pick_device
 from segtalker.training.sgi_step import to_float, to_uint8
 from segtalker.training.talk import choose_reference, talk
@@ -66,6 +69,8 @@ _MOST_CLIPS = 24
 _MOST_FRAMES = 250
 _BATCH = 8
 """Pictures that are painted or read at once."""
+_BY_NETWORKS = ("LPIPS", "FID")
+"""Metrics of pictures that are on where their networks are."""
 
 Maps = NDArray[np.uint8]
 Images = NDArray[np.uint8]
@@ -96,7 +101,9 @@ def run(options: argparse.Namespace, quick: bool) -> dict[str, Any]:
         log(f"scored {variant}")
     figures = {name: scores.figures() for name, scores in rows.items()}
     log(f"\nsize {size}, {len(clips)} held-out clips; steps: {steps(plans['full'])}")
-    table([{"variant": name, **row} for name, row in figures.items()])
+    if judge.off:
+        log(f"off for want of their networks (see 'segtalker doctor'): {', '.join(judge.off)}")
+    table([{"variant": name, **row} for name, row in figures.items()], ["variant", *figures["full"]])
     order = compare(figures)
     say(order)
     visible = sync_is_visible(figures)
@@ -123,6 +130,9 @@ class Judge:
             load_weights(path, network, self.device)
             for path, network in ((parser.weights, "parsing_unet"), (expert, "syncnet"))
         )
+        available = available_metrics()
+        self.off = [name for name in _BY_NETWORKS if available[name] is None]
+        self._networks = load_metric_networks(available, self.device, _BY_NETWORKS)
 
     def score_all(self, clips: list[int], make: Make) -> TalkingScores:
         """Of all clips together."""
@@ -150,7 +160,8 @@ class Judge:
         if drawn is None:
             return scores
         crops = resized(self.reader.take(clip, "crops", scored), pictures.shape[1])
-        return scores + score_maps(drawn[scored], true[scored]) + score_pictures(pictures[scored], crops)
+        scores += score_maps(drawn[scored], true[scored])
+        return scores + score_pictures(pictures[scored], crops, self._networks)
 
     @torch.inference_mode()
     def _read(self, pictures: Images) -> Maps:
