@@ -21,7 +21,6 @@ NETWORK_OF = {
     "tsg_sync": "tsg",
     "tsg_polish": "tsg",
     "tsg_more": "tsg",
-    "sgi_more": "sgi",
     "sgi_512": "sgi",
     "tsg_avhubert": "tsg",
     "sgi_e4s": "sgi",

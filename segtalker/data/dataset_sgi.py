@@ -19,8 +19,6 @@ from segtalker.errors import DataError
 
 _FRAMES_A_TURN = 25
 """A long clip comes once an epoch for each second, so that every frame counts alike."""
-_LIGHT_WAVES = 3
-_LIGHT_TINT = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +31,6 @@ class ColourConfig:
     """Gain of each channel for itself, plus or minus."""
     gamma: float = 0.2
     """Exponent's logarithm, plus or minus."""
-    light: float = 0.0
-    """Light from a side: the spread of the logarithm of a smooth gain over the picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,19 +95,4 @@ def _recoloured(images: NDArray, cfg: ColourConfig, rng: np.random.Generator) ->
     exponent = np.exp(rng.uniform(-cfg.gamma, cfg.gamma))
     levels = (np.arange(256) / 255) ** exponent
     curves = np.clip(np.rint(255 * levels[:, None] * gain), 0, 255).astype(np.uint8)
-    images = np.stack([curves[images[..., channel], channel] for channel in range(3)], axis=-1)
-    if cfg.light:
-        gain = np.exp(_smooth_field(images.shape[-3], cfg.light, rng))
-        images = np.clip(np.rint(images * gain), 0, 255).astype(np.uint8)
-    return images
-
-
-def _smooth_field(size: int, spread: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """[size, size, 3]: slow cosines both ways, the faster the weaker, mostly alike in the three channels."""
-    waves = np.arange(_LIGHT_WAVES)
-    basis = np.cos(np.pi * waves * (np.arange(size)[:, None] + 0.5) / size)
-    strength = spread / (1 + waves[:, None] + waves)
-    strength[0, 0] = 0  # the picture's own gain is drawn elsewhere
-    grey, tint = rng.normal(size=strength.shape), rng.normal(size=(3, *strength.shape))
-    weights = strength * (grey + _LIGHT_TINT * tint)
-    return np.moveaxis(basis @ weights @ basis.T, 0, -1).astype(np.float32)
+    return np.stack([curves[images[..., channel], channel] for channel in range(3)], axis=-1)
