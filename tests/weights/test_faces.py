@@ -24,6 +24,7 @@ from segtalker.weights.importing import import_file, load_network
 from tests.weights import faces_reference
 from tests.weights.convert import official_faces
 from tests.weights.convert.official_faces import COUNTER, drawn
+from tests.weights.rows import forget_hashes
 
 TINY_IRSE = {"stem": 8, "widths": (8, 16, 24, 32), "units": (1, 2, 2, 1), "side": 2, "embedding": 12}
 HEADS = {"alex": official_faces.alexnet, "vgg": official_faces.vgg16}
@@ -31,7 +32,9 @@ HEADS = {"alex": official_faces.alexnet, "vgg": official_faces.vgg16}
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and a registry to which files of random numbers are as good as the published ones."""
     monkeypatch.setenv("SEGTALKER_CACHE", str(tmp_path / "cache"))
+    forget_hashes(monkeypatch, "bisenet", "irse50", "maskgan_unet", "lpips_alex", "lpips_vgg")
     return tmp_path / "cache"
 
 
