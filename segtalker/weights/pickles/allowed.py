@@ -17,6 +17,7 @@ import torch
 from segtalker.errors import WeightsError
 from segtalker.weights.pickles.arrays import NumpyArray, NumpyType, numpy_scalar
 from segtalker.weights.pickles.opcodes import Global, Inert, checked_key
+from segtalker.weights.pickles.telling import told
 from segtalker.weights.pickles.tensors import Storage, StorageView, rebuilt
 
 FindGlobal = Callable[[str, str], Any]
@@ -38,7 +39,8 @@ _OTHERS = {
 }
 """Modules whose objects people have in good faith, and what to do about them."""
 
-_LONGEST_NAME = 100
+LONGEST_NAME = 500
+"""Of a global; a file may name the same long one again and again."""
 
 _STORAGES = {
     "Bool": torch.bool,
@@ -62,7 +64,7 @@ class StorageType(Global):
     dtype: torch.dtype
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # comparing what a file nests may take for ever
 class Module:
     """What a file keeps of a network object: its class by name, and its attributes."""
 
@@ -80,14 +82,15 @@ def allow_list(place: str, load_nested: Callable[[memoryview], Storage]) -> Find
     def find(module: str, name: str) -> Any:
         module = {"__builtin__": "builtins", "torch.cuda": "torch"}.get(module, module)
         full = f"{module}.{name}"
-        shown = repr(full[:_LONGEST_NAME])  # it may hold line feeds and what terminals obey
+        shown = told(full)  # it may hold line feeds and what terminals obey
         if module == "torch" and name in _DTYPES:
             return _DTYPES[name]
         if module == "torch" and name.endswith("Storage") and name.removesuffix("Storage") in _STORAGES:
             return StorageType(full, _not_called, _STORAGES[name.removesuffix("Storage")])
         if (build := known.get((module, name))) is not None:
             return Global(full, build)
-        if (module, name) in INERT_CLASSES or module.partition(".")[0] in INERT_PACKAGES:
+        is_inert = (module, name) in INERT_CLASSES or module.partition(".")[0] in INERT_PACKAGES
+        if is_inert and len(full) <= LONGEST_NAME:
             return Global(full, lambda *arguments, **_: Inert(full, *arguments))
         for start, what in _OTHERS.items():
             if module.startswith(start):
@@ -134,7 +137,7 @@ def _from_type(function: Any, kind: Any, arguments: Any, state: Any) -> Any:
 def _encoded(text: str, encoding: str = "utf-8") -> bytes:
     """How protocol 2 writes bytes."""
     if type(text) is not str or encoding not in ("latin1", "latin-1", "utf-8"):
-        raise TypeError(f"text in {encoding!r}")
+        raise TypeError(f"text in {told(encoding)}")
     return text.encode(encoding)
 
 
@@ -142,7 +145,16 @@ def _persistent_module(meta: Any) -> Module:
     """NVIDIA's persistent object: `meta["module_src"]`, its source code, is never looked at."""
     if type(meta) is not dict or meta.get("type") != "class" or type(meta.get("state")) is not dict:
         raise TypeError("a persistent object without a state")
-    return Module(str(meta.get("class_name")), meta["state"])
+    if type(meta.get("class_name")) is not str:
+        raise TypeError("a persistent object of a class without a name")
+    return Module(meta["class_name"], meta["state"])
+
+
+def _device(*parts: Any) -> str:
+    """Such as `cuda:0`, of which nobody makes anything."""
+    if not all(type(part) in (str, int) for part in parts):
+        raise TypeError("a device that is neither text nor number")
+    return ":".join(map(str, parts))
 
 
 _KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
@@ -158,7 +170,7 @@ _KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
     ("dnnlib.util", "EasyDict"): _dict,
     ("torch", "Size"): lambda values=(): tuple(_values(values)),
     ("torch", "Tensor"): _not_called,
-    ("torch", "device"): lambda *parts: ":".join(map(str, parts)),
+    ("torch", "device"): _device,
     ("torch.nn.parameter", "Parameter"): _not_called,
     ("torch._utils", "_rebuild_tensor"): rebuilt,
     ("torch._utils", "_rebuild_tensor_v2"): rebuilt,

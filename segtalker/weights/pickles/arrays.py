@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from segtalker.weights.pickles.telling import told
+from segtalker.weights.pickles.tensors import MOST_DIMENSIONS, is_size
+
 _NUMBERS = {"b1", "f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"}
 
 
@@ -17,7 +20,7 @@ class NumpyType:
 
     def __init__(self, name: str, *_: Any) -> None:
         if type(name) is not str or name not in _NUMBERS:
-            raise TypeError(f"an array of {name!r}, which are no numbers")
+            raise TypeError(f"an array of {told(name)}, which are no numbers")
         self.dtype = np.dtype(name)
 
     def set_state(self, state: Any) -> None:
@@ -41,8 +44,10 @@ class NumpyArray:
         if not isinstance(kind, NumpyType) or type(shape) is not tuple:
             raise TypeError("an array that is not of numbers")
         values = np.frombuffer(raw, kind.dtype)
-        if any(type(size) is not int or size < 0 for size in shape) or math.prod(shape) != values.size:
-            raise ValueError(f"an array of shape {shape!r} with {values.size} numbers")
+        if len(shape) > MOST_DIMENSIONS or not all(map(is_size, shape)):
+            raise ValueError("an array of a shape that is none")
+        if math.prod(shape) != values.size:
+            raise ValueError(f"an array of shape {shape} with {values.size} numbers")
         self.shape = shape
         self._values = values.reshape(shape, order="F" if fortran else "C")
 

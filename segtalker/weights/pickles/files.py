@@ -25,6 +25,8 @@ from segtalker.weights.pickles.tensors import Storage
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 """The first value of torch's older stream."""
 _LEGACY_PROTOCOL = 1001
+_LONGEST_KEY = 100
+"""Of a storage: torch counts them, or takes their addresses."""
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
@@ -121,7 +123,7 @@ def _read_legacy(data: memoryview, place: str, position: int) -> Any:
         raise WeightsError(f"{place}: a torch file of an unknown version. Save it with a newer torch.")
     if not machine_info.get("little_endian", True) or sys.byteorder != "little":
         raise WeightsError(f"{place}: numbers in big-endian order. Save it again on another machine.")
-    if sorted(map(str, keys)) != sorted(storages):
+    if not all(type(key) is str for key in keys) or len(keys) != len(storages) or set(keys) != set(storages):
         raise WeightsError(f"{place}: damaged: its tensors and its list of storages differ.")
     for key in keys:
         position = _fill(storages[key], data, position, place)
@@ -144,7 +146,8 @@ def _described(identity: Any) -> tuple[Storage, str]:
     if type(identity) is not tuple or len(identity) not in (5, 6) or identity[0] != "storage":
         raise ValueError("a persistent id that is no storage")
     _, kind, key, _, count, *view = identity
-    if not isinstance(kind, StorageType) or type(key) is not str or any(part is not None for part in view):
+    is_key = type(key) is str and len(key) <= _LONGEST_KEY
+    if not isinstance(kind, StorageType) or not is_key or any(part is not None for part in view):
         raise ValueError("a storage of an unknown kind")
     return Storage(kind.dtype, count), key
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from segtalker.errors import WeightsError
 from segtalker.weights.pickles.opcodes import OPERATIONS
+from segtalker.weights.pickles.telling import reason
 
 _LONGEST_LINE = 4096
 _FREE_COPIES = 1_000_000
@@ -63,7 +64,7 @@ class PickleMachine:
             struct.error,
         ) as error:
             raise WeightsError(
-                f"{self.place}: a damaged pickle (byte {self.position}: {error}). Fetch it again."
+                f"{self.place}: a damaged pickle (byte {self.position}: {reason(error)}). Fetch it again."
             ) from error
 
     def take(self, count: int) -> memoryview:

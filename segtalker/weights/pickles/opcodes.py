@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     Operation = Callable[[PickleMachine], None]
 
 _LONGEST_KEY = 16
+_LONGEST_INTEGER = 64
+"""Bytes: states of random generators are the longest; hashing a longer one again and again takes long."""
 
 OPERATIONS: dict[int, Operation] = {}
 
@@ -76,6 +78,8 @@ def _text(machine: PickleMachine, size: int) -> str:
 
 
 def _long(machine: PickleMachine, size: int) -> int:
+    if size > _LONGEST_INTEGER:
+        raise ValueError(f"an integer of {size} bytes")
     return int.from_bytes(machine.take(size), "little", signed=True)
 
 

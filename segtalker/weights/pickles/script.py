@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from segtalker.weights.pickles.allowed import FindGlobal, Module
+from segtalker.weights.pickles.allowed import LONGEST_NAME, FindGlobal, Module
 from segtalker.weights.pickles.opcodes import Global
 
 PROGRAM = "constants.pkl"
@@ -19,7 +19,7 @@ PROGRAM = "constants.pkl"
 _CLASSES = "__torch__"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ScriptModule(Module):
     """An object of a class of the program."""
 
@@ -36,7 +36,7 @@ def script_allow_list(find: FindGlobal) -> FindGlobal:
 
     def find_in_script(module: str, name: str) -> Any:
         full = f"{module}.{name}"
-        if module.partition(".")[0] == _CLASSES:
+        if module.partition(".")[0] == _CLASSES and len(full) <= LONGEST_NAME:
             return Global(full, lambda: ScriptModule(full, {}))
         if (build := _HELPERS.get(full)) is not None:
             return Global(full, build)

@@ -10,7 +10,16 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from segtalker.weights.pickles.telling import told
+
+MOST_DIMENSIONS = 64
+"""Of a tensor, as in torch."""
 _LARGEST = 1 << 62
+
+
+def is_size(value: Any) -> bool:
+    """Whether a value of a file is a number that a size may be."""
+    return type(value) is int and 0 <= value < _LARGEST
 
 
 class StoredTensor(Protocol):
@@ -49,8 +58,8 @@ class Storage:
     data: memoryview | None = None
 
     def __post_init__(self) -> None:
-        if type(self.count) is not int or not 0 <= self.count < _LARGEST:
-            raise ValueError(f"a storage of {self.count!r} numbers")
+        if not is_size(self.count):
+            raise ValueError(f"a storage of {told(self.count)} numbers")
 
     @property
     def nbytes(self) -> int:
@@ -99,8 +108,10 @@ class StorageView:
         if type(self.storage) is not Storage:
             raise TypeError("a tensor without a storage")
         numbers = (self.offset, *self.shape, *self.stride)
-        if any(type(number) is not int or not 0 <= number < _LARGEST for number in numbers):
-            raise ValueError(f"a tensor of shape {self.shape!r}")
+        if len(self.shape) > MOST_DIMENSIONS:
+            raise ValueError(f"a tensor of {len(self.shape)} dimensions")
+        if wrong := [number for number in numbers if not is_size(number)]:
+            raise ValueError(f"a tensor with {told(wrong[0])} among its sizes, steps and offset")
         if len(self.shape) != len(self.stride):
             raise ValueError("a tensor with fewer strides than dimensions")
         count = math.prod(self.shape)
