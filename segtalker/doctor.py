@@ -178,7 +178,8 @@ def _cache() -> list[Finding]:
     from segtalker.weights.store import cache_dir
 
     folder = cache_dir()
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    # Not Path.exists, which raises for a folder in one that may not be read.
+    existing = next(parent for parent in (folder, *folder.parents) if os.path.exists(parent))
     remedy = "Set SEGTALKER_CACHE to a folder that can be written."
     try:
         with tempfile.TemporaryFile(dir=existing):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -85,6 +87,29 @@ def test_a_file_of_another_size_than_was_recorded_switches_nothing_on():
     assert path is not None
     path.write_bytes(b"less")
     assert rows_here() == set() and switched_on()["FID"] is None
+
+
+def test_an_empty_file_or_a_folder_in_the_cache_switches_nothing_on():
+    for row in ("inception_fid", "irse50"):
+        path = store.place_of(row)
+        assert path is not None
+        path.parent.mkdir(parents=True)
+        path.touch() if row == "irse50" else path.mkdir()
+    assert rows_here() == set() and not any(switched_on().values())
+    assert "irse50" in preset("sgi").lacks
+
+
+def test_doctor_goes_on_where_the_cache_may_not_be_read(machine: Path, monkeypatch: pytest.MonkeyPatch):
+    real, hidden = os.stat, str(machine / "cache")
+
+    def stat(path: object, **options: object) -> os.stat_result:  # chmod would not stop root
+        if isinstance(path, str | os.PathLike) and os.fspath(path).startswith(hidden):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    found = {item.name: item for item in examine()}
+    assert found["metric FID"].detail == "off: wants inception_fid" and "weights cache" in found
 
 
 def test_the_pack_counts_with_the_package_that_runs_it(machine: Path, monkeypatch: pytest.MonkeyPatch):

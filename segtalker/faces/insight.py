@@ -36,7 +36,9 @@ def find_pack() -> Path | None:
     """Folder of the model pack: in $INSIGHTFACE_HOME, in the weights cache or in ~/.insightface; or None."""
     homes = (os.environ.get("INSIGHTFACE_HOME"), path_of(_ROW).parents[1], "~/.insightface")
     folders = [Path(home).expanduser() / "models" / PACK for home in homes if home]
-    return next((folder for folder in folders if all((folder / name).is_file() for name in _FILES)), None)
+    # Not Path.is_file, which raises for a file in a folder that may not be read.
+    whole = (folder for folder in folders if all(os.path.isfile(folder / name) for name in _FILES))
+    return next(whole, None)
 
 
 def usable_pack() -> Path | None:

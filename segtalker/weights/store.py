@@ -62,9 +62,14 @@ def locate(name: str) -> Path:
 
 
 def cached(name: str) -> Path | None:
-    """Path of the row called `name` if the cache holds it, for what switches on by itself; else None."""
-    path = place_of(name)
-    return path if path is not None and path.exists() else None
+    """Path of the row called `name` if the cache holds it, for what switches on by itself; else None.
+
+    `WeightsError`, as of `locate`, if it is damaged: what it switches would be off without a word.
+    """
+    row = next((row for row in ROWS if row.name == name), None)
+    if row is None or examine(row, check_content=False).state == "missing":
+        return None
+    return locate(name)
 
 
 def place_of(name: str) -> Path | None:
@@ -96,9 +101,11 @@ def status(check_content: bool = False) -> list[WeightsStatus]:
 def examine(row: WeightsRow, check_content: bool = True) -> WeightsStatus:
     """The state of one row; see `status`."""
     path = path_of(row)
-    if not path.exists():
-        return WeightsStatus(row, path, "missing")
     try:
+        if not path.exists():
+            return WeightsStatus(row, path, "missing")
+        if wrong := _not_one(row, path):
+            return WeightsStatus(row, path, "damaged", wrong)
         if row.is_pack:
             known = is_sealed(path)
             if known:
@@ -111,7 +118,10 @@ def examine(row: WeightsRow, check_content: bool = True) -> WeightsStatus:
                     why = f"its {what} is {value}, expected {expected[what]}"
                     return WeightsStatus(row, path, "damaged", why)
     except StorageError as error:
-        return WeightsStatus(row, path, "damaged", str(error))
+        return WeightsStatus(row, path, "damaged", str(error).removesuffix("."))
+    except OSError as error:
+        why = f"cannot be read ({error.strerror}). Set SEGTALKER_CACHE to a folder that you may read"
+        return WeightsStatus(row, path, "damaged", why)
     return WeightsStatus(row, path, "ready" if known or not check_content else "unrecorded")
 
 
@@ -135,7 +145,7 @@ def installing(place: Path, origin: str) -> Iterator[Path]:
                 # The record first: who is killed between the two leaves damage that is seen and mended.
                 told = {**fingerprint(made), "from": origin}
                 write_bytes(_record_path(place), (json.dumps(told, indent=1) + "\n").encode())
-                os.replace(made, place)
+                _replace_file(made, place)
     finally:
         shutil.rmtree(made, ignore_errors=True)
         made.unlink(missing_ok=True)
@@ -180,6 +190,17 @@ def import_command(row: WeightsRow) -> str:
     return f"segtalker weights import {row.source.filename}{which}"
 
 
+def _not_one(row: WeightsRow, path: Path) -> str:
+    """Why what is at `path` cannot be the network of `row`, whatever it holds; empty if it can."""
+    if row.is_pack:
+        if not path.is_dir():
+            return "is not a folder"
+        return "" if any(path.iterdir()) else "is an empty folder"
+    if not path.is_file():
+        return "is not a file"
+    return "" if path.stat().st_size else "is an empty file"
+
+
 def _expected(row: WeightsRow, path: Path) -> dict[str, Any] | None:
     """Size and hash of what the cache keeps: as published, or as recorded on the way in."""
     if row.network is None and row.sha256 is not None and row.size is not None:
@@ -197,12 +218,22 @@ def _record_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
+def _replace_file(made: Path, place: Path) -> None:
+    """Rename a file to `place`, even where a folder is in the way."""
+    if place.is_dir():
+        _replace_folder(made, place)
+    else:
+        os.replace(made, place)
+
+
 def _replace_folder(made: Path, place: Path) -> None:
-    """Rename a folder to `place`; a folder cannot take the place of another, so that goes first."""
+    """Rename to `place`; a folder cannot take the place of another, so that goes first."""
     old = made.with_name(f"{made.name}.old")
     if place.exists():
         os.replace(place, old)
     os.replace(made, place)
+    if old.is_file() or old.is_symlink():
+        old.unlink()
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,6 +126,67 @@ def test_a_pack_is_whole_or_names_the_file_that_is_not(cache: Path, monkeypatch:
     assert "det.onnx: not the file that was sealed" in store.examine(PACK, check_content=False).why
     (path / "MANIFEST.json").unlink()
     assert store.examine(PACK).state == "unrecorded"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"), [("file", "is an empty file"), ("folder", "is not a file"), ("link", "is not a file")]
+)
+def test_what_cannot_be_a_network_is_damaged_and_mended_by_installing(
+    wrong: str, words: str, cache: Path, ours: WeightsRow, tmp_path: Path
+):
+    path = store.path_of(ours)
+    path.parent.mkdir(parents=True)
+    if wrong == "file":
+        path.touch()
+    elif wrong == "folder":
+        path.mkdir()
+        (path / "inside").touch()
+    else:
+        path.symlink_to(tmp_path)
+    for check_content in (True, False):
+        found = store.examine(ours, check_content)
+        assert (found.state, found.why) == ("damaged", words)
+    for ask in (store.locate, store.cached):  # what switches on by itself is not off without a word
+        with pytest.raises(WeightsError, match=f"is damaged: {words}. .*segtalker weights"):
+            ask("small")
+    install(ours)
+    assert store.examine(ours).state == "ready" and store.cached("small") == path
+    assert len(list(path.parent.iterdir())) == 2
+
+
+def test_a_pack_is_a_folder_that_holds_something(cache: Path, monkeypatch: pytest.MonkeyPatch):
+    list_rows(monkeypatch, PACK)
+    path = store.path_of(PACK)
+    path.mkdir(parents=True)
+    assert store.examine(PACK, check_content=False).why == "is an empty folder"
+    path.rmdir()
+    path.write_bytes(DATA)
+    assert store.examine(PACK, check_content=False).why == "is not a folder"
+    with store.installing(path, "a test") as made:
+        made.mkdir()
+        (made / "det.onnx").write_bytes(DATA)
+    assert store.examine(PACK).state == "ready" and len(list(path.parent.iterdir())) == 1
+
+
+def test_a_cache_that_may_not_be_read_is_told_and_stops_nothing_else(
+    cache: Path, ours: WeightsRow, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    place, real = store.path_of(ours), os.stat
+
+    def stat(path: object, **options: object) -> os.stat_result:  # chmod would not stop root
+        if isinstance(path, str | os.PathLike) and os.fspath(path) == str(place):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    found = store.examine(ours)
+    assert found.state == "damaged" and "Permission denied" in found.why
+    with pytest.raises(WeightsError, match="Set SEGTALKER_CACHE to a folder that you may read"):
+        store.cached("small")
+    assert main(["weights", "list"]) == 0 and "damaged" in capsys.readouterr().out
+    assert main(["weights", "verify"]) == WeightsError.exit_code
+    shown = capsys.readouterr()
+    assert "Set SEGTALKER_CACHE" in shown.out and "Traceback" not in shown.err
 
 
 def test_an_installation_that_fails_leaves_what_was_there(cache: Path, ours: WeightsRow):
