@@ -233,7 +233,7 @@ def _fitted(
         return tensors, cfg, []
     if kind == "discriminator":
         wanted = _section(training, "discriminator", DiscriminatorConfig, SGI)
-        state, fates = start_discriminator(tensors, cfg, wanted)
+        state, fates = start_discriminator(tensors, cfg, wanted, str(path))
         return state, wanted, fates
     raise WeightsError(
         f"{path}: --for is of use with --as sgi, discriminator and syncnet only. Leave it out."

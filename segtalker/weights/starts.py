@@ -7,7 +7,7 @@ random, or with what an earlier start brought.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def start_sgi(
         fates += [Fate(name, "skipped", why) for name in match.tensors if (why := table.why_dropped(name))]
     state, found = start_from_all(state, sources, random)
     what = {fate.name: fate.what for fate in found if fate.what != "skipped"}
-    _check_taken(found, "SGI", place)
+    _check_taken(found, state, "SGI", place)
     if what["generator.input.input"] == "taken" and what[LATENT_AVG] == "random":
         raise WeightsError(
             f"{place}: lacks '{LATENT_AVG}', the mean code around which SGI's codes lie. "
@@ -69,10 +69,15 @@ def start_sgi(
 
 
 def start_discriminator(
-    tensors: dict[str, Tensor], old: DiscriminatorConfig, new: DiscriminatorConfig
+    tensors: dict[str, Tensor], old: DiscriminatorConfig, new: DiscriminatorConfig, place: str
 ) -> tuple[dict[str, Tensor], list[Fate]]:
-    """The tensors of a discriminator that begins with those of another size, and the fate of each."""
-    return start_from(_seeded(Discriminator, new), tensors, discriminator_of_size(old, new))
+    """The tensors of a discriminator that begins with those of another size, and the fate of each.
+
+    place: the file, for errors.
+    """
+    state, fates = start_from(_seeded(Discriminator, new), tensors, discriminator_of_size(old, new))
+    _check_taken(fates, state, "discriminator", place)
+    return state, fates
 
 
 def start_syncnet(
@@ -83,15 +88,20 @@ def start_syncnet(
     place: the file, for errors.
     """
     state, fates = start_from(_seeded(SyncNet, new), tensors, syncnet_in_syncnet(old, new))
-    _check_taken(fates, "SyncNet", place)
+    _check_taken(fates, state, "SyncNet", place)
     return state, fates
 
 
-def _check_taken(fates: Sequence[Fate], network: str, place: str) -> None:
-    """`WeightsError` if nothing of the file `place` went into `network`."""
-    if not any(fate.what == "taken" for fate in fates):
-        reason = next((fate.why for fate in fates if fate.what == "skipped"), "it holds no part of one")
-        raise WeightsError(f"{place}: nothing in it fits the {network} of this training: {reason}.")
+def _check_taken(fates: Sequence[Fate], state: Mapping[str, Tensor], network: str, place: str) -> None:
+    """`WeightsError` if no weight of the file `place` went into `network`, which now has the tensors `state`.
+
+    Biases, norms, fixed noise and the mean code fit by chance and are no start.
+    """
+    taken = [fate.name for fate in fates if fate.what == "taken" and fate.name.endswith(".weight")]
+    if any(state[name].squeeze().dim() > 1 for name in taken):
+        return
+    reason = next((fate.why for fate in fates if fate.what == "skipped"), "it holds no part of one")
+    raise WeightsError(f"{place}: nothing in it fits the {network} of this training: {reason}.")
 
 
 def _way(network: str, old: Any, new: SGIConfig) -> Callable[[str], Place]:

@@ -150,6 +150,16 @@ def test_published_sizes_go_to_the_cache_and_others_want_a_name(tmp_path: Path, 
     assert weights_info(done.path)["info"]["licence"] == row.terms
 
 
+@pytest.mark.parametrize(("network", "title"), [("discriminator", "discriminator"), ("sgi", "SGI")])
+def test_a_start_into_which_no_weight_fits_is_none(network: str, title: str, tmp_path: Path, training: Path):
+    """Biases of colours, fixed noise and the mean code fit a network of any width."""
+    generator_file("nvidia", tmp_path / "net.pkl")
+    training.write_text(TRAINING.replace("channel_max: 16", "channel_max: 6"))
+    with pytest.raises(WeightsError, match=f"net.pkl: nothing in it fits the {title} of this training: "):
+        import_file(tmp_path / "net.pkl", network, tmp_path / "out.safetensors", training)
+    assert not (tmp_path / "out.safetensors").exists()
+
+
 @pytest.fixture
 def small_row(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., WeightsRow]:
     """Puts the size that the tests write into the registry, published as the file whose bytes are given."""

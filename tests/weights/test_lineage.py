@@ -57,6 +57,8 @@ def test_a_start_is_based_on_all_that_it_was_made_of(tmp_path: Path):
     generator_file("port", tmp_path / "net")
     irse_file(tmp_path / "irse.pth")
     config = training(tmp_path, "psp_fpn")
+    narrow, of_the_file = "channel_base: 128, channel_max: 8", "channel_base: 256, channel_max: 16"
+    config.write_text(config.read_text().replace(narrow, of_the_file))
     first = import_file(tmp_path / "net", "sgi", tmp_path / "a.safetensors", config).path
     second = import_file(tmp_path / "irse.pth", "sgi", tmp_path / "b.safetensors", config, onto=first).path
     assert rows(in_file(first).based_on) == ["stylegan2_ffhq_32"]
