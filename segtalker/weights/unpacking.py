@@ -5,23 +5,28 @@ from __future__ import annotations
 import stat
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from segtalker.errors import WeightsError
+from segtalker.errors import StorageError, WeightsError
 
 MOST_FILES = 64
 MOST_BYTES = 4 << 30
 """Of all files together, unpacked."""
 _BLOCK_BYTES = 1 << 20
 _ENCRYPTED = 0x1
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+"""As which damage shows: a wrong checksum, a stream that ends, or a way of packing that does not exist."""
 
 
 def unpack(archive: Path, folder: Path) -> None:
     """Put the files of a zip archive into a new folder; one folder around all of them is left out.
 
     Nothing is written outside `folder`: names that lead out of it, links and special files are refused, and
-    so are archives of more than `MOST_FILES` files or `MOST_BYTES`, whatever sizes they declare.
+    so are archives of more than `MOST_FILES` files or `MOST_BYTES`, whatever sizes they declare. Raises
+    `StorageError` if the disk is full.
     """
     try:
         with zipfile.ZipFile(archive) as contents:
@@ -40,12 +45,24 @@ def unpack(archive: Path, folder: Path) -> None:
             left = MOST_BYTES
             for info, name in zip(infos, names, strict=True):
                 path = folder.joinpath(*name.parts[strip:])
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with contents.open(info) as source, path.open("xb") as target:
-                    left -= _copy(source, target, left, archive)
-    # Damage shows as a wrong checksum, a stream that ends, or a way of packing that does not exist.
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+                with writing(f"{name} of {archive}", folder.parent):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    with contents.open(info) as source, path.open("xb") as target:
+                        left -= _copy(source, target, left, archive)
+    except DAMAGE as error:
         raise WeightsError(f"{archive}: a damaged archive ({error}). Fetch it again.") from error
+
+
+@contextmanager
+def writing(what: str, folder: Path, variable: str = "SEGTALKER_CACHE") -> Iterator[None]:
+    """Turn what a disk raises while `what` is written into one sentence; `variable` sets its `folder`."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"{what}: cannot be written into {folder}: {error.strerror or error}. "
+            f"Free some space there, or set {variable} to a folder on a larger disk."
+        ) from error
 
 
 def _safe_name(info: zipfile.ZipInfo, archive: Path) -> PurePosixPath:

