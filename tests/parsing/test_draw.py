@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
@@ -93,15 +91,3 @@ def test_a_mouth_that_is_open_only_in_the_middle_stays_inside_its_lips():
     draw_face(raw, points)
     columns = np.nonzero(raw == Raw.MOUTH)[1]
     assert columns.size and points[178, 0] - 1 < columns.min() and columns.max() < points[402, 0] + 1
-
-
-def test_drawing_is_quick():
-    raw, points = np.zeros((128, 128), np.uint8), _face(128, opening=5)
-    draw_face(raw, points)
-    times = []
-    for _ in range(20):
-        start = time.perf_counter()
-        draw_face(raw, points)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.003
-    print(f"draw_face at 128 px: {min(times) * 1e3:.2f} ms")
