@@ -8,9 +8,7 @@ one without.
 
 from __future__ import annotations
 
-import hashlib
 import http.client
-import json
 import re
 import shutil
 import socket
@@ -18,14 +16,13 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from segtalker.errors import StorageError, WeightsError
 from segtalker.progress import OnProgress, Progress, ignore_progress
-from segtalker.storage import write_bytes
 from segtalker.weights.addresses import is_http, require_address, shown
+from segtalker.weights.part import Part, Said, digest
 
 TIMEOUT_S = 30.0
 """For the connection and for every wait for more bytes."""
@@ -45,65 +42,6 @@ class _Cut(Exception):
     """The file did not come to its end; another try may bring more."""
 
 
-@dataclass(frozen=True)
-class _Said:
-    """What the server said of the file to which a part belongs."""
-
-    address: str
-    """Digest of its address, which may hold a secret."""
-    validator: str = ""
-    """Strong ETag or Last-Modified: another one, another file. Empty if the server gives none."""
-    total: int | None = None
-    """Bytes of the whole file."""
-
-    def is_of_another_file(self, old: _Said) -> bool:
-        """Whether this cannot be the file of which `old` was said."""
-        return any(
-            None not in (new, was) and new != was
-            for new, was in ((self.validator or None, old.validator or None), (self.total, old.total))
-        )
-
-
-class _Part:
-    """What has arrived: NAME.part beside the target, and NAME.part.json with what the server said."""
-
-    def __init__(self, url: str, target: Path) -> None:
-        self.path = target.with_name(f"{target.name}.part")
-        self._note = target.with_name(f"{target.name}.part.json")
-        self.url = url
-        self.said = _Said(_digest(url))
-        try:
-            said = _Said(**json.loads(self._note.read_bytes()))
-        except (OSError, ValueError, TypeError):  # absent, or damaged: then it begins anew
-            said = self.said
-        if said.address == self.said.address and said.validator:
-            self.said = said
-        else:
-            self.drop()
-
-    @property
-    def size(self) -> int:
-        """Bytes that are here."""
-        return self.path.stat().st_size if self.path.exists() else 0
-
-    def begin(self, said: _Said) -> None:
-        """Start with the first byte; the note is written after the part is empty, so they always fit."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_bytes(b"")
-        self.said = said
-        write_bytes(self._note, json.dumps(asdict(said)).encode())
-
-    def drop(self) -> None:
-        """Forget what is here."""
-        for path in (self.path, self._note):
-            path.unlink(missing_ok=True)
-
-    def finish(self, target: Path) -> None:
-        """Give the whole file its name."""
-        self.path.replace(target)
-        self._note.unlink(missing_ok=True)
-
-
 def download(
     url: str,
     target: Path,
@@ -120,7 +58,7 @@ def download(
     require_address(url)
     if target.exists():
         return
-    part, failures = _Part(url, target), 0
+    part, failures = Part(url, target), 0
     while True:
         before = part.size
         try:
@@ -138,7 +76,7 @@ def download(
     part.finish(target)
 
 
-def _transfer(part: _Part, size: int | None, tell: OnProgress) -> None:
+def _transfer(part: Part, size: int | None, tell: OnProgress) -> None:
     """One connection: bring the part as far as it comes; `_Cut` if that is not the end."""
     if part.said.total is not None and part.size >= part.said.total:
         if part.size == part.said.total:
@@ -163,7 +101,7 @@ def _transfer(part: _Part, size: int | None, tell: OnProgress) -> None:
         raise _Cut(f"the connection ended after {part.size} of {said.total} bytes")
 
 
-def _receive(answer: Any, part: _Part, total: int | None, tell: OnProgress) -> None:
+def _receive(answer: Any, part: Part, total: int | None, tell: OnProgress) -> None:
     stage, done = f"fetching {part.path.name.removesuffix('.part')}", part.size
     tell(Progress(stage, done, total, "B"))
     with part.path.open("ab") as file:
@@ -177,7 +115,7 @@ def _receive(answer: Any, part: _Part, total: int | None, tell: OnProgress) -> N
             tell(Progress(stage, done, total, "B"))
 
 
-def _open(part: _Part) -> Any:
+def _open(part: Part) -> Any:
     """The server's answer to a request for what is lacking."""
     url, headers = part.url, {"User-Agent": _AGENT}
     if part.size:
@@ -215,7 +153,7 @@ def _unaskable(url: str) -> WeightsError:
     )
 
 
-def _read_headers(answer: Any, url: str) -> tuple[_Said, int]:
+def _read_headers(answer: Any, url: str) -> tuple[Said, int]:
     """What the server says of the file, and at which byte its answer begins."""
     headers = answer.headers
     if headers.get_content_type() == "text/html":
@@ -227,15 +165,11 @@ def _read_headers(answer: Any, url: str) -> tuple[_Said, int]:
         if match is None:
             raise WeightsError(f"{shown(url)}: the server sends a part of the file without saying which.")
         total = None if match[2] == "*" else int(match[2])
-        return _Said(_digest(url), validator, total), int(match[1])
-    return _Said(_digest(url), validator, answer.length), 0
+        return Said(digest(url), validator, total), int(match[1])
+    return Said(digest(url), validator, answer.length), 0
 
 
-def _digest(url: str) -> str:
-    return hashlib.sha256(url.encode()).hexdigest()
-
-
-def _require_room(part: _Part, said: _Said) -> None:
+def _require_room(part: Part, said: Said) -> None:
     free = shutil.disk_usage(part.path.parent).free
     if said.total is not None and free < said.total - part.size:
         raise StorageError(
