@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from segtalker.errors import DataError, SegTalkerError, StorageError
+from collections.abc import Mapping
+
+from segtalker.errors import DataError, SegTalkerError, StorageError, WeightsError
 from segtalker.training.loop import TrainContext
 from segtalker.training.state import TrainState, load_state
 
@@ -11,7 +13,8 @@ def resume(state: TrainState, context: TrainContext) -> list[str]:
     """Put `state` at the newest checkpoint that all ranks can read; without any, it stays at step 0.
 
     Returns a sentence for each newer one that was passed over. `DataError` when there are checkpoints and
-    none can be read: a run never begins anew without being told to.
+    none can be read: a run never begins anew without being told to. `WeightsError` when other networks take
+    part in the objective than before, as where the cache gained or lost one.
     """
     names = context.checkpoints()
     warnings: list[str] = []
@@ -34,7 +37,27 @@ def resume(state: TrainState, context: TrainContext) -> list[str]:
 def _try_to_load(name: str, state: TrainState, context: TrainContext) -> SegTalkerError | None:
     """None once `state` is at the checkpoint `name`, else what is wrong with the checkpoint."""
     try:
-        load_state(context.fetch(name), state)
+        before = load_state(context.fetch(name), state)
     except (DataError, StorageError) as error:
         return error
+    if before is not None and (changes := _changes(before, state.loss_networks)):
+        raise WeightsError(
+            f"{name}: the objective of this run has changed: {'; '.join(changes)}; or begin anew in another "
+            "folder with --out."
+        )
     return None
+
+
+def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """What is different about the networks of an objective, each with its remedy."""
+    came = [key for key in now if key not in before]
+    went = [key for key in before if key not in now]
+    changed = [key for key in before if key in now and before[key] != now[key] and before[key] and now[key]]
+    return [
+        *(
+            f"{key} was off and is on now (go on without it by --set {key}=null and --out FOLDER, this run's)"
+            for key in came
+        ),
+        *(f"{key} was on and is off now (import its file again)" for key in went),
+        *(f"{key} is another file than it was (import the earlier one again)" for key in changed),
+    ]

@@ -36,6 +36,7 @@ from segtalker.training.provenance import training_lineage
 from segtalker.training.resume import resume
 from segtalker.training.state import TrainState, save_state
 from segtalker.training.steps import slow_precision
+from segtalker.weights.uses import AUTO
 
 TASKS: dict[str, tuple[str, str, str]] = {
     "speech": ("segtalker.training.speech_step", "SpeechTask", "SpeechTrainConfig"),
@@ -212,6 +213,11 @@ def _what_matters(cfg: Any) -> dict[str, Any]:
     for name in ("log_every", "save_every", "keep", "validate_every", "picture_every", "threads", "workers"):
         values["run"].pop(name)
     values["run"].pop("device")
+    if isinstance(values.get("networks"), dict):
+        # Whether `auto` found one, only the checkpoint knows, and `resume` compares.
+        values["networks"] = {
+            name: None if place == AUTO else place for name, place in values["networks"].items()
+        }
     return values
 
 

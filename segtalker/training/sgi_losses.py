@@ -7,6 +7,7 @@ the synthetic corpus stand in under their own names (`perceptual_mini`, `parsing
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ from segtalker.models.frozen.lpips import LPIPSNet
 from segtalker.regions import NUM_REGIONS, Region
 from segtalker.training.loop import TrainContext
 from segtalker.training.weights_uri import weights_at
+from segtalker.weights.checkpoint import is_ours, weights_info
 from segtalker.weights.importing import load_network
 from segtalker.weights.uses import AUTO, WeightsUse
 
@@ -114,6 +116,8 @@ class SGILosses(nn.Module):
         super().__init__()
         self.cfg = cfg
         self.notes: list[str] = []
+        self.files: dict[str, str] = {}
+        """The networks that are on, as `TrainState.loss_networks`."""
         found = {use.key: self._load(use) for use in loss_networks(cfg, networks)}
         self.lpips: Any = found.get("networks.lpips_trunk")
         self.arcface: Any = found.get("networks.arcface")
@@ -165,8 +169,8 @@ class SGILosses(nn.Module):
 
     def agree(self, context: TrainContext) -> None:
         """Make sure that all ranks have the same terms; `WeightsError` names what only some machines have."""
-        networks = ("lpips", "arcface", "unet")
-        shares = context.average({name: float(getattr(self, name) is not None) for name in networks})
+        networks = {"lpips": self.lpips, "id": self.arcface, "parsing": self.unet}
+        shares = context.average({term: float(net is not None) for term, net in networks.items()})
         if split := [name for name, share in shares.items() if 0 < share < 1]:
             raise WeightsError(
                 f"only some machines have the network of the loss terms {', '.join(split)} in their cache. "
@@ -179,6 +183,7 @@ class SGILosses(nn.Module):
         if path is not None:
             if use.by_itself:
                 self.notes.append(f"loss term {use.term} is on: {use.row} is in the cache, {path}.")
+            self.files[use.key] = _origin(path) if use.published else ""
             return load_network(path, use.network)
         why = "no weights of its network are given (`networks`)."
         if use.by_itself:
@@ -195,6 +200,11 @@ class SGILosses(nn.Module):
         table[list(_DETAIL)] = cfg.detail_weight
         table[Region.BACKGROUND] = cfg.background_weight
         return table[region_map.long()][:, None]
+
+
+def _origin(path: Path) -> str:
+    """SHA-256 of the published file behind one in the cache; empty where it does not say."""
+    return str(weights_info(path)["info"].get("sha256", "")) if is_ours(path) else ""
 
 
 def _features(net: Any, pred: Tensor, target: Tensor) -> tuple[list[Tensor], list[Tensor]]:

@@ -94,6 +94,7 @@ class SGITask:
         cfg = self.cfg
         self._losses.agree(context)
         state = TrainState(self._train.sampler, context.device)  # the nets are channels-last by themselves
+        state.loss_networks = self._losses.files
         net = seeded(self._new_sgi, cfg.run.seed)
         state.add("sgi", net, cfg.optimizer, cfg.run.max_steps, wrap=context.wrap)
         if cfg.loss.adversarial:

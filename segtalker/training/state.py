@@ -79,6 +79,9 @@ class TrainState:
         self.device = device
         self.lineage = Lineage()
         """The published networks behind what is trained, those of the runs that it goes on from included."""
+        self.loss_networks: dict[str, str] = {}
+        """The frozen networks of the objective by key of the configuration, as in `networks.arcface`, each
+        with the SHA-256 of its published file; empty where that is not known."""
         self.nets: dict[str, nn.Module] = {}
         self.ema: dict[str, nn.Module] = {}
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
@@ -169,6 +172,7 @@ class TrainState:
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "updates": dict(self._updates),
             "lineage": self.lineage.told(),
+            "loss_networks": dict(self.loss_networks),
         }
 
     def load_state_dict(self, values: Mapping[str, Any]) -> None:
@@ -233,8 +237,12 @@ def newest_state(folder: Path) -> Path | None:
     return next(reversed(list_states(folder)), None)
 
 
-def load_state(path: Path, state: TrainState) -> None:
-    """Restore `state` from a file of `save_state`, without executing anything in it."""
+def load_state(path: Path, state: TrainState) -> dict[str, str] | None:
+    """Restore `state` from a file of `save_state`, without executing anything in it.
+
+    Returns the `loss_networks` of the run that saved it, which `state` keeps its own of: who validates has
+    none. None if the checkpoint is from before they were kept.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             changed = archive.testzip()  # torch does not look at the checksums that it writes
@@ -246,6 +254,7 @@ def load_state(path: Path, state: TrainState) -> None:
     except _DAMAGE as error:
         raise DataError(f"{path}: damaged checkpoint ({_first_line(error)}).") from error
     state.load_state_dict(values)
+    return values.get("loss_networks")
 
 
 def _first_line(error: BaseException) -> str:

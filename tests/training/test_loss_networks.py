@@ -138,11 +138,27 @@ def test_a_trunk_that_the_configuration_does_not_name_is_refused(tmp_path: Path)
 def test_all_machines_or_none_have_a_network(imported: None, tmp_path: Path):
     class Half(LocalContext):
         def average(self, metrics: dict[str, float]) -> dict[str, float]:
-            other = {"lpips": 1.0, "arcface": 0.0, "unet": 0.0}
+            other = {"lpips": 1.0, "id": 0.0, "parsing": 0.0}
             return {name: (value + other[name]) / 2 for name, value in metrics.items()}
 
     with pytest.raises(
-        WeightsError, match="only some machines have the network of the loss terms arcface, unet"
+        WeightsError, match="only some machines have the network of the loss terms id, parsing in"
     ):
         SGILosses(PAPER, LossNetworksConfig()).agree(Half(tmp_path, "cpu"))
     SGILosses(PAPER, LossNetworksConfig(arcface=None, parsing_unet=None)).agree(Half(tmp_path, "cpu"))
+
+
+def test_the_networks_that_are_on_are_told_with_the_hash_of_their_origin(imported: None, tmp_path: Path):
+    place = store.place_of("maskgan_unet")
+    assert place is not None
+    net = ParsingUNet(UNET)
+    save_weights(net, UNET, place, {"sha256": "ab12"})
+    own = save_weights(net, UNET, tmp_path / "own.safetensors", {"sha256": "cd34"})
+    networks = LossNetworksConfig(lpips_trunk=None, parsing_mini=str(own))
+    losses = SGILosses(SGILossConfig(lpips_sizes=(64,), parsing_mini_weight=1.0), networks)
+    assert losses.files == {
+        "networks.arcface": "",
+        "networks.parsing_unet": "ab12",
+        "networks.parsing_mini": "",
+    }
+    assert SGILosses(PAPER, OFF).files == {}

@@ -8,10 +8,11 @@ import shutil
 import pytest
 import torch
 
-from segtalker.errors import DataError
+from segtalker.errors import ConfigError, DataError, WeightsError
+from segtalker.readiness import PRESETS
 from segtalker.training.loop import LocalContext, RunConfig
 from segtalker.training.resume import resume
-from segtalker.training.run import run_task
+from segtalker.training.run import _keep_config, load_train_config, run_task
 from segtalker.training.state import list_states
 from tests.training.ranks import SharedContext, run_ranks
 from tests.training.toy import ToyTask
@@ -106,3 +107,64 @@ def test_all_ranks_go_on_from_the_checkpoint_that_all_of_them_can_read(tmp_path)
     (told, step), (own, other_step) = run_ranks(work, tmp_path / "group")
     assert step == other_step == 4
     assert "00000006.pt: another worker could not read" in told[0] and "rank1" in own[0]
+
+
+class JudgedTask(ToyTask):
+    """A toy whose objective looks through networks."""
+
+    def __init__(self, max_steps, networks):
+        super().__init__(max_steps)
+        self.networks = networks
+
+    def build(self, context):
+        state = super().build(context)
+        state.loss_networks = self.networks
+        return state
+
+
+def judged_to(step, folder, networks):
+    cfg = dataclasses.replace(RUN, max_steps=step)
+    return run_task(JudgedTask(8, networks), cfg, LocalContext(folder / "checkpoints", "cpu"), folder)
+
+
+FACE, PARSER = "networks.arcface", "networks.parsing_unet"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "words"),
+    [
+        ({}, {FACE: "a"}, f"{FACE} was off and is on now .go on without it by --set {FACE}=null"),
+        ({FACE: "a", PARSER: ""}, {FACE: "a"}, f"changed: {PARSER} was on and is off now .import its file"),
+        ({FACE: "a"}, {FACE: "b"}, f"{FACE} is another file than it was .import the earlier one again"),
+    ],
+)
+def test_a_run_does_not_go_on_with_another_objective(before, now, words, tmp_path):
+    judged_to(4, tmp_path, before)
+    with pytest.raises(WeightsError, match=rf"00000004\.pt: the objective .*{words}") as error:
+        judged_to(6, tmp_path, now)
+    assert "\n" not in str(error.value)
+    assert list_states(tmp_path / "checkpoints")[-1].name == "state-00000004.pt"
+    state, _ = judged_to(6, tmp_path, before)
+    assert state.step == 6
+
+
+def test_a_hash_that_nobody_knows_is_no_change(tmp_path):
+    judged_to(4, tmp_path, {FACE: ""})
+    assert judged_to(6, tmp_path, {FACE: "a"})[0].step == 6
+
+
+def test_a_checkpoint_from_before_the_networks_were_kept_goes_on(tmp_path):
+    judged_to(4, tmp_path, {})
+    (path,) = list_states(tmp_path / "checkpoints")[-1:]
+    values = torch.load(path)
+    del values["loss_networks"]
+    torch.save(values, path)
+    assert judged_to(6, tmp_path, {FACE: "a"})[0].step == 6
+
+
+def test_a_network_of_auto_may_be_left_out_where_a_run_goes_on_and_none_may_be_named(tmp_path):
+    smoke = PRESETS.parent / "smoke" / "sgi.yaml"
+    for place in ("auto", "null", "auto"):
+        _keep_config(tmp_path, load_train_config("sgi", smoke, [f"networks.arcface={place}"]))
+    with pytest.raises(ConfigError, match="holds a run of another configuration"):
+        _keep_config(tmp_path, load_train_config("sgi", smoke, ["networks.arcface=other.safetensors"]))

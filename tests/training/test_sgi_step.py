@@ -12,6 +12,7 @@ from segtalker.data.dataset import ClipsConfig
 from segtalker.data.dataset_sgi import SGIBatches, SGIDataConfig
 from segtalker.errors import ConfigError, DataError, WeightsError
 from segtalker.models.discriminator import Discriminator
+from segtalker.models.frozen.arcface import ArcFace, ArcFaceConfig
 from segtalker.training.loop import LocalContext, run_loop
 from segtalker.training.run import load_train_config
 from segtalker.training.sgi_step import SGITask, SGITrainConfig, to_float
@@ -199,3 +200,14 @@ def test_pictures_become_minus_one_to_one() -> None:
     picture = torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 2, 1).expand(1, 2, 2, 3)
     assert to_float(picture, 2).unique().tolist() == [-1.0, 1.0]
     assert to_float(picture, 4).shape == (1, 3, 4, 4)
+
+
+def test_the_state_knows_the_networks_of_the_objective_and_a_checkpoint_hands_them_on(
+    pictures: Path, tmp_path: Path
+) -> None:
+    embedder = ArcFace(ArcFaceConfig(32, 8, (8, 8, 8, 8), (1, 1, 1, 1), embedding_dim=8))
+    path = save_weights(embedder, embedder.cfg, tmp_path / "arcface.safetensors")
+    cfg = smoke(pictures, "loss.id_weight=0.1", f"networks.arcface={path}")
+    state = SGITask(cfg).build(LocalContext(tmp_path, "cpu"))
+    assert state.loss_networks == {"networks.arcface": ""}
+    assert load_state(save_state(tmp_path, state), state) == state.loss_networks
