@@ -125,7 +125,7 @@ def _open(part: Part) -> Any:
         return _OPENER.open(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
         error.close()
-        told = f"the server answers {error.code} ({error.reason})"
+        told = f"the server answers {error.code} ({_reason(error)})"
         if 300 <= error.code < 400:  # its reason quotes the address
             told = f"the server answers {error.code}, leading in a circle or to no address of https or http"
         if error.code == 416:  # the part is longer than the file
@@ -182,7 +182,7 @@ def _reason(error: BaseException) -> str:
     """Why, in the words of whoever said it."""
     reason = getattr(error, "reason", None) or error
     told = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-    return " ".join(str(told).split())
+    return "".join(c if c.isprintable() else " " for c in str(told))
 
 
 class _StayEncrypted(urllib.request.HTTPRedirectHandler):

@@ -7,6 +7,7 @@ import json
 import os
 import re
 from email.message import Message
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,14 @@ def test_a_file_of_another_length_than_published_is_refused_at_once(web: Web, ur
     with pytest.raises(WeightsError, match=f"has {len(DATA)} bytes, expected 17: not the published file"):
         download(url, target, 17)
     assert len(web.asked) == 1 and not target.exists()
+
+
+def test_the_words_of_a_server_cannot_write_to_the_terminal(web: Web, url: str, target: Path, monkeypatch):
+    monkeypatch.setitem(BaseHTTPRequestHandler.responses, 404, ("gone \x1b[2J", ""))
+    web.trouble = lambda count, path: Trouble(status=404)
+    with pytest.raises(WeightsError, match="answers 404 .gone ") as caught:
+        download(url, target)
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("status", [404, 403])
