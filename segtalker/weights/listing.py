@@ -38,7 +38,9 @@ def describe_row(row: WeightsRow) -> list[str]:
         f"published: {source.filename}, {_size(row).strip() or 'size not known'}, {source.page}",
     ]
     lines += [f"url:       {url}" for url in source.urls] if isinstance(source, Published) else []
-    digits = f"{row.sha256} (its beginning)" if row.sha256 and len(row.sha256) < 64 else row.sha256
+    digits = row.sha256
+    if digits and len(digits) < 64:
+        digits += " (its beginning; so few digits guard against damage only, not against another file)"
     blob = f"git blob {source.git_blob}" if isinstance(source, Published) and source.git_blob else None
     lines += [
         f"hash:      {digits or blob or 'not published; recorded when it is installed'}",
