@@ -39,10 +39,10 @@ from segtalker.weights.foreign import open_foreign
 from segtalker.weights.lineage import LISTS, Lineage, licence_of, lineage_in, lineage_lines, published_as
 from segtalker.weights.partial import Fate
 from segtalker.weights.pickles.tensors import InMemory
-from segtalker.weights.registry import WeightsRow, rows_of
-from segtalker.weights.sources import require_published
+from segtalker.weights.placing import default_place
+from segtalker.weights.registry import rows_of
 from segtalker.weights.starts import PARTS_OF_SGI, STARTS, start_discriminator, start_sgi, start_syncnet
-from segtalker.weights.store import examine, installing, path_of
+from segtalker.weights.store import installing
 
 SGI = "sgi"
 """What few files hold, but several start."""
@@ -117,7 +117,7 @@ def import_file(
     if onto is not None:
         lineage = lineage_in(weights_info(onto)["info"]) | lineage
     sha256 = str(fingerprint(path)["sha256"])
-    place = out or _default_place(row, kind, bool(fates), path, (sha256, match.group))
+    place = out or default_place(row, kind, bool(fates), path, (sha256, match.group))
     info = {
         "source": path.name,
         "sha256": sha256,
@@ -267,36 +267,3 @@ def _zeros(match: Match, network: str, cfg: Any) -> dict[str, Tensor]:
     alone = match.layout.ours_alone
     shapes = network_shapes(network, cfg) if alone else {}
     return {name: torch.zeros(shape) for name, shape in shapes.items() if name.startswith(alone)}
-
-
-def _default_place(row: str, network: str, is_start: bool, path: Path, origin: tuple[str, str]) -> Path:
-    """The cache keeps published networks; a start of a training has no place there.
-
-    origin: SHA-256 of `path` and the group of tensors in it.
-    """
-    known = next((known for known in rows_of(row) if known.name == row), None)
-    if is_start or known is None:
-        why = "a start for one training" if is_start else f"no published file ('{row}' is not in the list)"
-        raise WeightsError(f"{path}: {why}: say where the {network} goes, with -o OUT.safetensors.")
-    try:
-        require_published(path, known.source)
-    except WeightsError as error:
-        raise WeightsError(
-            f"{path}: not the published bytes of {row} ({known.source.filename}); keep it elsewhere with "
-            "-o FILE."
-        ) from error
-    _refuse_to_replace(known, path, origin)
-    return path_of(known)
-
-
-def _refuse_to_replace(row: WeightsRow, path: Path, origin: tuple[str, str]) -> None:
-    """`WeightsError` if the cache holds the network of another file, or another copy out of this one."""
-    place = path_of(row)
-    if examine(row, check_content=False).state != "ready" or not is_ours(place):
-        return
-    told = weights_info(place)["info"]
-    if (told.get("sha256"), told.get("group")) != origin:
-        raise WeightsError(
-            f"{path}: {place} holds {row.name} out of other bytes ({told.get('source', 'unknown')}); "
-            "keep this one elsewhere with -o FILE, or remove that first."
-        )
