@@ -46,7 +46,7 @@ def test_the_stand_in_terms_see_a_face_that_lost_its_mouth(weights: Path) -> Non
     cfg = SGILossConfig(
         lpips_weight=0, id_weight=0, parsing_weight=0, perceptual_mini_weight=0.5, parsing_mini_weight=0.1
     )
-    losses = SGILosses(cfg, LossNetworksConfig(parsing_mini=weights))
+    losses = SGILosses(cfg, LossNetworksConfig(parsing_mini=str(weights)))
     assert losses.notes == [] and not losses.train().training
     target = torch.rand(2, 3, 32, 32) * 2 - 1
     target_map = torch.zeros(2, 32, 32, dtype=torch.uint8)
