@@ -357,10 +357,10 @@ def test_a_killed_fetch_goes_on_where_it_was(cache: Path, web: Web, monkeypatch:
     data = os.urandom(4_000_000)
     web.files["/net.tflite"] = data
     list_rows(monkeypatch, small_row(source=published("net.tflite", f"{web.url}/net.tflite", data)))
-    web.trouble = lambda count, path: Trouble(stall_s=20) if count == 0 else None
+    web.trouble = lambda count, path: Trouble(stall_s=90) if count == 0 else None
     process = FORK.Process(target=fetch, args=(["small"],))
     process.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (
         not (parts := list((cache / ".downloads").rglob("*.part")))
         or parts[0].stat().st_size < len(data) // 2
