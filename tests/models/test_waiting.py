@@ -21,7 +21,7 @@ def test_a_network_runs_where_no_value_can_be_read(name: str, monkeypatch: pytes
 
 
 def test_reading_a_value_where_there_is_none_is_an_error() -> None:
-    with pytest.raises((NotImplementedError, RuntimeError)):
+    with pytest.raises(NotImplementedError):
         torch.ones(3, device="meta").nonzero()
     with pytest.raises(RuntimeError):
         torch.ones(3, device="meta").sum().item()

@@ -21,6 +21,7 @@ from segtalker.weights.pickles.allowed import StorageType, allow_list
 from segtalker.weights.pickles.machine import PickleMachine
 from segtalker.weights.pickles.script import PROGRAM, script_allow_list
 from segtalker.weights.pickles.tensors import Storage
+from segtalker.weights.unpacking import NO_DIRECTORY
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 """The first value of torch's older stream."""
@@ -43,8 +44,7 @@ def read_archive(path: Path) -> Any:
         with zipfile.ZipFile(path) as archive:
             records = {info.filename: info for info in archive.infolist()}
             count = len(archive.infolist())
-    # A damaged directory shows as names that are no text, places before the file's begin, unknown versions.
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+    except NO_DIRECTORY as error:
         raise WeightsError(f"{place}: a damaged or truncated archive ({error}). Fetch it again.") from error
     if count != len(records):
         raise WeightsError(f"{place}: refused: an archive with two records of one name.")
