@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -57,6 +58,21 @@ def list_files(uri: Uri) -> list[str]:
         return sorted(str(name).removeprefix(root) for name in filesystem.find(path))
 
 
+def list_names(uri: Uri) -> list[str]:
+    """What lies directly in a folder, files and folders, sorted; an absent folder is empty.
+
+    One request to a store however much lies below; another writer's unfinished local files are left out.
+    """
+    filesystem, path = _resolve(uri)
+    with _explained(uri, "list it"):
+        try:
+            found = filesystem.ls(path, detail=False)
+        except FileNotFoundError:
+            return []
+        names = {str(name).rstrip("/").rsplit("/", 1)[-1] for name in found}
+        return sorted(name for name in names if not (name.startswith(".") and name.endswith(".part")))
+
+
 def stamp_files(folder: Uri) -> dict[str, str]:
     """As `list_files`, each with a text that changes when the file is written again; reads none of them."""
     filesystem, path = _resolve(folder)
@@ -78,11 +94,21 @@ def read_files(uris: Sequence[Uri]) -> list[bytes]:
         return [bytes(found[path]) for path in paths]
 
 
-def read_bytes(uri: Uri) -> bytes:
-    """The whole content of a file."""
+def read_bytes(uri: Uri, start: int | None = None, stop: int | None = None) -> bytes:
+    """The whole content of a file, or only its bytes [start, stop)."""
     filesystem, path = _resolve(uri)
     with _explained(uri, "read it"):
-        return bytes(filesystem.cat_file(path))
+        return bytes(filesystem.cat_file(path, start=start, end=stop))
+
+
+def read_if_exists(uri: Uri) -> bytes | None:
+    """The whole content of a small file, None if it is absent; one request instead of two."""
+    filesystem, path = _resolve(uri)
+    with _explained(uri, "read it"):
+        try:
+            return bytes(filesystem.cat_file(path))
+        except FileNotFoundError:
+            return None
 
 
 def write_bytes(uri: Uri, data: bytes) -> None:
@@ -106,7 +132,7 @@ def create(uri: Uri, data: bytes) -> bool:
     with _explained(uri, "create it"):
         try:
             if not is_local(uri):
-                filesystem.pipe_file(path, data, mode="create")
+                _create_in_store(filesystem, path, data)
                 return True
             target = Path(path)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -282,6 +308,23 @@ def _explained(uri: Uri, action: str) -> Iterator[None]:
         if "://" in str(uri):
             remedy = "Check the name, the credentials, the endpoint and the rights on the bucket."
         raise StorageError(f"{uri}: cannot {action} ({' '.join(str(cause).split())}). {remedy}") from error
+
+
+def _create_in_store(filesystem: Any, path: str, data: bytes) -> None:
+    """Conditional put; `FileExistsError` when the name is taken, also by a writer at the same moment."""
+    for wait_s in (0.05, 0.1, 0.2, 0.4, None):
+        try:
+            filesystem.pipe_file(path, data, mode="create")
+            return
+        except OSError as error:
+            answer = getattr(error.__cause__, "response", None) or {}
+            code = answer.get("Error", {}).get("Code")
+            if code == "PreconditionFailed":  # not every store says which condition failed
+                raise FileExistsError(path) from error
+            # S3: another put of this name is in progress, whose end decides which of them won.
+            if code != "ConditionalRequestConflict" or wait_s is None:
+                raise
+            time.sleep(wait_s)
 
 
 def _stamp(info: Mapping[str, Any]) -> str:

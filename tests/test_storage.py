@@ -46,6 +46,33 @@ def test_create_succeeds_once(folder):
     assert storage.read_bytes(name) == b"first"
 
 
+def test_only_what_lies_directly_in_a_folder_is_named(folder):
+    assert storage.list_names(folder) == []
+    for name in ("b/deep/x", "b/y", "a.json"):
+        storage.write_bytes(storage.join(folder, name), b"1")
+    assert storage.list_names(folder) == ["a.json", "b"]
+
+
+def test_an_unfinished_local_file_is_not_named(tmp_path):
+    for name in (".a.json.0123456789ab.part", ".hidden"):
+        (tmp_path / name).write_bytes(b"")
+    assert storage.list_names(tmp_path) == [".hidden"]
+
+
+def test_reading_if_it_exists_tells_absent_from_empty(folder):
+    name = storage.join(folder, "x")
+    assert storage.read_if_exists(name) is None
+    storage.write_bytes(name, b"")
+    assert storage.read_if_exists(name) == b""
+
+
+def test_a_range_of_a_file_is_read(folder):
+    name = storage.join(folder, "x")
+    storage.write_bytes(name, bytes(range(100)))
+    assert storage.read_bytes(name, 10, 13) == b"\x0a\x0b\x0c"
+    assert storage.read_bytes(name, 98, 200) == b"\x62\x63"
+
+
 def test_a_file_travels_there_and_back(folder, tmp_path):
     source = tmp_path / "source.bin"
     source.write_bytes(os.urandom(3_000_000))

@@ -174,3 +174,24 @@ def test_a_bucket_that_does_not_exist_is_named(s3_server):
         lambda: storage.write_bytes("s3://no-such-bucket/x", b"x"), "s3://no-such-bucket/x: cannot write it"
     )
     fails(lambda: storage.read_bytes("s3://no-such-bucket/x"), "no such file or folder")
+
+
+def test_a_put_at_the_same_moment_as_another_is_decided_by_trying_again(faulty_s3, place):
+    name = storage.join(place, "claim.json")
+    puts: list[str] = []
+
+    def conflict_once(method: str, path: str) -> Fault | None:
+        if method != "PUT":
+            return None
+        puts.append(path)
+        return answers(409, "ConditionalRequestConflict") if len(puts) == 1 else None
+
+    faulty_s3.rule = conflict_once
+    assert storage.create(name, b"first") and len(puts) == 2
+    assert not storage.create(name, b"second")
+    assert storage.read_bytes(name) == b"first"
+
+
+def test_a_store_that_does_not_say_which_condition_failed_is_understood(faulty_s3, place):
+    faulty_s3.rule = lambda method, path: answers(412, "PreconditionFailed") if method == "PUT" else None
+    assert not storage.create(storage.join(place, "claim.json"), b"x")
