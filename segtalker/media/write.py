@@ -13,6 +13,7 @@ side is extended by repeating its last row or column, since cropping would lose 
 from __future__ import annotations
 
 import heapq
+import itertools
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -140,13 +141,56 @@ def mux(
         first = inputs.enter_context(open_media(segments[0])).streams.video[0]
         video = output.add_stream_from_template(first)
         video.time_base = time_base  # the muxer refines it; packets keep `time_base` and are converted
-        sources = [_video_packets(segments, first.codec_context.extradata, video, ticks, time_base)]
+        runs = timed_packets(segments, first.codec_context.extradata, ticks, time_base)
+        sources = [_of_stream(video, itertools.chain.from_iterable(runs))]
         if audio is not None:
             sound = inputs.enter_context(open_media(audio))
             copied = output.add_stream_from_template(sound.streams.audio[0])
-            sources.append(_audio_packets(sound, copied))
-        for packet in heapq.merge(*sources, key=_decoding_time):
+            sources.append(_of_stream(copied, sound_packets(sound)))
+        for packet in heapq.merge(*sources, key=decoding_time):
             output.mux_one(packet)
+
+
+def timed_packets(
+    segments: Iterable[Path], extradata: bytes | None, ticks: NDArray[np.int64], time_base: Fraction
+) -> Iterator[list[Packet]]:
+    """The packets of each segment in turn, with the times of `mux`; a segment is opened when it is its turn.
+
+    extradata: the codec's parameters, which all segments must share (`MediaError`). ticks, time_base: as in
+    `mux`; `ValueError` where the segments hold more or fewer frames.
+    """
+    index = 0
+    for segment in segments:
+        packets = []
+        with open_media(segment) as source:
+            if source.streams.video[0].codec_context.extradata != extradata:
+                raise MediaError(
+                    f"{segment}: encoded with other settings than the segments before. Render again."
+                )
+            for packet in source.demux(source.streams.video[0]):
+                if packet.dts is None:
+                    continue
+                if index + 1 >= len(ticks):
+                    raise ValueError(f"{segment}: more frames than the {len(ticks) - 1} of the plan")
+                packet.time_base = time_base
+                packet.pts = packet.dts = int(ticks[index])
+                packet.duration = int(ticks[index + 1] - ticks[index])
+                packets.append(packet)
+                index += 1
+        yield packets
+    if index + 1 != len(ticks):
+        raise ValueError(f"{segment}: {index} frames in all segments, {len(ticks) - 1} in the plan")
+
+
+def sound_packets(source: InputContainer) -> Iterator[Packet]:
+    """The packets of a file of `encode_audio`."""
+    return (packet for packet in source.demux(source.streams.audio[0]) if packet.dts is not None)
+
+
+def decoding_time(packet: Packet) -> Fraction:
+    """Seconds on the film's clock."""
+    assert packet.dts is not None
+    return packet.dts * packet.time_base
 
 
 def to_yuv(image: Image) -> VideoFrame:
@@ -179,44 +223,11 @@ def _video_stream(output: OutputContainer, shape: tuple[int, ...], rate: Fractio
     return stream
 
 
-def _video_packets(
-    segments: Sequence[Path],
-    extradata: bytes | None,
-    stream: Any,
-    ticks: NDArray[np.int64],
-    time_base: Fraction,
-) -> Iterator[Packet]:
-    index = 0
-    for segment in segments:
-        with open_media(segment) as source:
-            if source.streams.video[0].codec_context.extradata != extradata:
-                raise MediaError(
-                    f"{segment}: encoded with other settings than the segments before. Render again."
-                )
-            for packet in source.demux(source.streams.video[0]):
-                if packet.dts is None:
-                    continue
-                if index + 1 >= len(ticks):
-                    raise ValueError(f"{segment}: more frames than the {len(ticks) - 1} of the plan")
-                packet.stream, packet.time_base = stream, time_base
-                packet.pts = packet.dts = int(ticks[index])
-                packet.duration = int(ticks[index + 1] - ticks[index])
-                yield packet
-                index += 1
-    if index + 1 != len(ticks):
-        raise ValueError(f"{segments[-1]}: {index} frames in all segments, {len(ticks) - 1} in the plan")
-
-
-def _audio_packets(source: InputContainer, stream: Any) -> Iterator[Packet]:
-    for packet in source.demux(source.streams.audio[0]):
-        if packet.dts is not None:
-            packet.stream = stream
-            yield packet
-
-
-def _decoding_time(packet: Packet) -> Fraction:
-    assert packet.dts is not None
-    return packet.dts * packet.time_base
+def _of_stream(stream: Any, packets: Iterable[Packet]) -> Iterator[Packet]:
+    """Packets on their way into another stream."""
+    for packet in packets:
+        packet.stream = stream
+        yield packet
 
 
 def _exactly(blocks: Iterable[NDArray[np.int16]], total: int, channels: int) -> Iterator[NDArray[np.int16]]:
