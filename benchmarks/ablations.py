@@ -10,8 +10,10 @@ parser, trained beside the others, reads off the picture; in eye distances, wher
 minus median log-odds over 31 shifts, distance that of unit embeddings; map_sync_confidence: the talking maps
 themselves, which need no parser. Rows "real" (true pictures, read the
 same way: what parser and expert can see at best) and "still" (the reference frame throughout) stand beside.
-lpips, and the paper's fid (over all scored frames): columns where the weights cache holds the networks that
-these need ("segtalker doctor" says), absent where it does not.
+lpips, fid (over all scored frames), fvd (every 16 frames), csim (the face where the alignment put it), sync_c
+and sync_d (SyncNet v2 on the whole crop): columns where the weights cache holds the networks that these need
+("segtalker doctor" says), absent where it does not. The last two need the speech itself: that of a synthetic
+corpus is said again, that of prepared videos is read from these.
 
 The order of the paper: full is better than each of its three variants in both confidences, PSNR and SSIM.
 Options: --size smoke|mini|paper (mini; smoke with --quick), --out FOLDER, --shards FOLDER (prepared clips to
@@ -23,14 +25,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from benchmarks._ablations import (
     PAPER,
@@ -47,35 +48,19 @@ from benchmarks._ablations import (
     unique,
 )
 from benchmarks._held_out import MINI_WEIGHTS
+from benchmarks._judge import BATCH, Images, Judge, Maps, net_of
 from benchmarks._report import log, main, table
 from segtalker.cli_arguments import add_overrides
 from segtalker.data.shards import ShardReader
 from segtalker.errors import DataError, SegTalkerError
-from segtalker.metrics.networks import load_metric_networks
-from segtalker.metrics.sync import sync_curve
-from segtalker.metrics.talking import TalkingScores, score_maps, score_mouths, score_pictures
-from segtalker.models.frozen.maskgan_unet import ParsingUNet
 from segtalker.models.sgi import SGI
-from segtalker.models.syncnet import SyncNet
 from segtalker.models.tsg import TSG
-from segtalker.readiness import available_metrics
-from segtalker.training.loop import pick_device
 from segtalker.training.sgi_step import to_float, to_uint8
-from segtalker.training.talk import choose_reference, talk
+from segtalker.training.talk import talk
 from segtalker.weights.checkpoint import load_weights, weights_info
 from segtalker.weights.store import cache_dir
 
 _MOST_CLIPS = 24
-_MOST_FRAMES = 250
-_BATCH = 8
-"""Pictures that are painted or read at once."""
-_BY_NETWORKS = ("LPIPS", "FID")
-"""Metrics of pictures that are on where their networks are."""
-
-Maps = NDArray[np.uint8]
-Images = NDArray[np.uint8]
-Make = Callable[[int, NDArray[np.int64], int], tuple[Images, Maps | None]]
-"""Pictures, and talking maps where there are some, of a clip: its number, its frames, the reference."""
 
 
 def run(options: argparse.Namespace, quick: bool) -> dict[str, Any]:
@@ -95,11 +80,10 @@ def run(options: argparse.Namespace, quick: bool) -> dict[str, Any]:
     torch.set_num_threads(threads)  # a configuration may have asked for another number
     reader, clips = held_out(corpora)
     judge = Judge(reader, plans["full"]["parsing_unet"], options.expert)
-    rows = {"real": judge.score_all(clips, judge.real), "still": judge.score_all(clips, judge.still)}
+    figures = {name: judge.score_all(clips, getattr(judge, name)).figures() for name in ("real", "still")}
     for variant, nets in plans.items():
-        rows[variant] = judge.score_all(clips, Painter(nets, judge).paint)
+        figures[variant] = judge.score_all(clips, Painter(nets, judge).paint).figures()
         log(f"scored {variant}")
-    figures = {name: scores.figures() for name, scores in rows.items()}
     log(f"\nsize {size}, {len(clips)} held-out clips; steps: {steps(plans['full'])}")
     if judge.off:
         log(f"off for want of their networks (see 'segtalker doctor'): {', '.join(judge.off)}")
@@ -120,58 +104,6 @@ def run(options: argparse.Namespace, quick: bool) -> dict[str, Any]:
     }
 
 
-class Judge:
-    """Scores pictures of a clip; has the parser that reads them and the expert that only evaluates."""
-
-    def __init__(self, reader: ShardReader, parser: Training, expert: Path) -> None:
-        self.device = pick_device("auto")
-        self.reader = reader
-        self._parser, self._expert = (
-            load_weights(path, network, self.device)
-            for path, network in ((parser.weights, "parsing_unet"), (expert, "syncnet"))
-        )
-        available = available_metrics()
-        self.off = [name for name in _BY_NETWORKS if available[name] is None]
-        self._networks = load_metric_networks(available, self.device, _BY_NETWORKS)
-
-    def score_all(self, clips: list[int], make: Make) -> TalkingScores:
-        """Of all clips together."""
-        return sum((self._score(clip, make) for clip in clips), TalkingScores())
-
-    def real(self, clip: int, frames: NDArray[np.int64], reference: int) -> tuple[Images, None]:
-        """The truth."""
-        return self.reader.take(clip, "crops", frames), None
-
-    def still(self, clip: int, frames: NDArray[np.int64], reference: int) -> tuple[Images, Maps]:
-        """A face that never moves."""
-        frozen = np.full_like(frames, reference)
-        return self.reader.take(clip, "crops", frozen), self.reader.take(clip, "maps", frozen)
-
-    def _score(self, clip: int, make: Make) -> TalkingScores:
-        true = self.reader.read(clip, "maps", 0, min(_MOST_FRAMES, self.reader.rows[clip].num_frames))
-        reference, frames = choose_reference(true), np.arange(len(true))
-        pictures, drawn = make(clip, frames, reference)
-        read = self._read(pictures)
-        expert, mel = net_of(self._expert, SyncNet), self.reader.read(clip, "mel")
-        curves = [sync_curve(expert, maps, mel) for maps in (read, true if drawn is None else drawn)]
-        scored = np.delete(frames, reference)
-        scores = score_mouths(read[scored], true[scored])
-        scores += TalkingScores(sync=curves[0], map_sync=curves[1])
-        if drawn is None:
-            return scores
-        crops = resized(self.reader.take(clip, "crops", scored), pictures.shape[1])
-        scores += score_maps(drawn[scored], true[scored])
-        return scores + score_pictures(pictures[scored], crops, self._networks)
-
-    @torch.inference_mode()
-    def _read(self, pictures: Images) -> Maps:
-        """Region maps of pictures [T, S, S, 3]."""
-        parser = net_of(self._parser, ParsingUNet)
-        parts = torch.from_numpy(pictures).split(_BATCH)
-        logits = (parser(to_float(part.to(self.device), pictures.shape[1])) for part in parts)
-        return np.concatenate([part.argmax(dim=1).byte().cpu().numpy() for part in logits])
-
-
 class Painter:
     """TSG and SGI of a variant."""
 
@@ -187,7 +119,7 @@ class Painter:
         drawn = talk(self._tsg, self._reader, clip, frames, own[0], self._device)
         crop = torch.from_numpy(self._reader.take(clip, "crops", [reference])).to(self._device)
         codes = self._sgi.encode(to_float(crop, crop.shape[1]), torch.from_numpy(own).to(self._device))
-        parts = torch.from_numpy(drawn).split(_BATCH)
+        parts = torch.from_numpy(drawn).split(BATCH)
         painted = [self._sgi.decode(codes.expand(len(part), -1, -1, -1), part) for part in parts]
         return np.concatenate([to_uint8(part) for part in painted]), drawn
 
@@ -213,17 +145,6 @@ def steps(nets: Mapping[str, Training]) -> str:
 def rounded(figures: Mapping[str, float | None]) -> dict[str, float | None]:
     """Four digits are enough to compare."""
     return {name: None if value is None else round(value, 4) for name, value in figures.items()}
-
-
-def net_of(net: nn.Module, kind: type[Any]) -> Any:
-    """`net`, which is a `kind`."""
-    assert isinstance(net, kind)
-    return net
-
-
-def resized(images: Images, size: int) -> Images:
-    """Pictures [T, s, s, 3] at another size."""
-    return images if images.shape[1] == size else to_uint8(to_float(torch.from_numpy(images), size))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from benchmarks import ablations
 from benchmarks._ablations import (
@@ -29,11 +28,8 @@ from benchmarks._ablations import (
 from segtalker.config import config_hash, to_dict
 from segtalker.data.shards import ShardWriter
 from segtalker.errors import ConfigError, DataError
-from segtalker.models.frozen.lpips import LPIPS, LPIPSConfig
 from segtalker.models.sgi import SGIConfig
 from segtalker.training.run import load_train_config, train
-from segtalker.weights import store
-from segtalker.weights.checkpoint import save_weights
 from tests.training.tiny import tiny_clip
 
 SIZES = ("smoke", "mini", "paper")
@@ -217,24 +213,6 @@ def test_a_perfect_painter_scores_as_the_truth_does(corpus, expert, tmp_path):
     assert (drawn["miou"], drawn["ssim"], drawn["psnr"]) == (1.0, pytest.approx(1.0), pytest.approx(110))
     for name in ("lmd", "lmd_centred", "mouths_found", "sync_confidence", "map_sync_confidence"):
         assert drawn[name] == real[name]
-    assert judge.off == ["LPIPS", "FID"] and not {"lpips", "fid"} & drawn.keys()
-
-
-def test_a_network_in_the_cache_adds_its_column_to_rows_of_painted_pictures(corpus, expert, tmp_path):
-    place = store.place_of("lpips_alex")
-    assert place is not None
-    torch.manual_seed(0)
-    with store.installing(place, "a test") as made:
-        save_weights(LPIPS(LPIPSConfig()), LPIPSConfig(), made)
-    where = Corpora(corpus, corpus, corpus, "val")
-    parser = plan(load_table(), "smoke", where, tmp_path, ["run.max_steps=2"])["full"]["parsing_unet"]
-    train_missing([parser], quiet=True)
-    reader, clips = ablations.held_out(where)
-    judge = ablations.Judge(reader, parser, expert)
-    assert judge.off == ["FID"]
-    still = judge.score_all(clips[:1], judge.still).figures()
-    assert still["lpips"] is not None and still["lpips"] > 0 and "fid" not in still
-    assert "lpips" not in judge.score_all(clips[:1], judge.real).figures()
 
 
 def test_the_expert_hears_that_a_still_face_does_not_speak(corpus, expert, tmp_path):

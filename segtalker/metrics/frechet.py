@@ -93,28 +93,29 @@ def _root(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @torch.inference_mode()
-def picture_moments(net: Inception, pictures: NDArray[np.uint8]) -> Moments:
-    """Of Inception's features of pictures [N, H, W, 3]; `frechet_distance` of two such is FID."""
+def picture_features(net: Inception, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Inception's features [N, 2048] of pictures [N, H, W, 3]; FID is `frechet_distance` of two sets'."""
     device = next(net.parameters()).device
-    found = Moments()
+    found = []
     for part in torch.from_numpy(pictures).split(_PICTURES):
         scaled = scale_pictures(part.to(device).permute(0, 3, 1, 2).float() / 255)
-        found += Moments.of(net(scaled).cpu().numpy())
-    return found
+        found.append(net(scaled).cpu().numpy())
+    return np.concatenate(found)
 
 
 @torch.inference_mode()
-def video_moments(net: I3D, frames: NDArray[np.uint8], every: int = CLIP_FRAMES) -> Moments:
-    """Of I3D's logits of a video's clips of 16 frames; `frechet_distance` of two such is FVD.
+def video_features(net: I3D, frames: NDArray[np.uint8], every: int = CLIP_FRAMES) -> NDArray[np.float32]:
+    """I3D's logits [C, 400] of a video's clips of 16 frames; FVD is `frechet_distance` of two sets'.
 
     frames: [T, H, W, 3] at one rate; a clip begins at frames 0, `every`, ...; what remains at the end is left
     out. Figures compare only where rate, `every` and the number of clips are the same.
     """
     device = next(net.parameters()).device
     starts = range(0, len(frames) - CLIP_FRAMES + 1, every)
-    clips = [torch.from_numpy(frames[start : start + CLIP_FRAMES]) for start in starts]
-    found = Moments()
-    for first in range(0, len(clips), _CLIPS):
-        videos = torch.stack(clips[first : first + _CLIPS]).to(device).permute(0, 4, 1, 2, 3)
-        found += Moments.of(net(scale_videos(videos)).cpu().numpy())
-    return found
+    found = [np.zeros((0, net.cfg.num_classes), np.float32)]
+    for first in range(0, len(starts), _CLIPS):
+        part = starts[first : first + _CLIPS]
+        videos = np.stack([frames[start : start + CLIP_FRAMES] for start in part])
+        moved = torch.from_numpy(videos).to(device).permute(0, 4, 1, 2, 3)
+        found.append(net(scale_videos(moved)).cpu().numpy())
+    return np.concatenate(found)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtalker.faces.identity import Embedder
+from segtalker.faces.mesh import mean_face
 from segtalker.metrics.mean import Mean
 from segtalker.types import Face, Image
 
@@ -24,6 +25,18 @@ def face_embeddings(embedder: Embedder, frames: Iterable[tuple[Image, Face | Non
     size = next((len(vector) for vector in found if vector is not None), _SIZE)
     lost = np.full(size, np.nan, np.float32)
     return np.array([lost if vector is None else vector for vector in found]).reshape(len(found), size)
+
+
+def crop_embeddings(embedder: Embedder, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Unit vectors [T, D] of aligned crops [T, S, S, 3], framed like FFHQ.
+
+    The face is taken where the alignment put it, so that no detector decides which frames count.
+    """
+    size = crops.shape[1]
+    mesh = (mean_face() * size).astype(np.float32)
+    box = np.array([0, 0, size, size], np.float32)
+    face = Face(box, 1.0, mesh[:, :2], mesh[:, 2])
+    return face_embeddings(embedder, ((crop, face) for crop in crops))
 
 
 def csim(found: NDArray[np.floating], wanted: NDArray[np.floating]) -> Mean:

@@ -8,19 +8,15 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from segtalker.metrics.frechet import Moments, frechet_distance, picture_moments
 from segtalker.metrics.image import psnr_between, ssim
 from segtalker.metrics.landmarks import landmark_distance, mouth_landmarks
 from segtalker.metrics.mean import Mean
-from segtalker.metrics.networks import MetricNetworks
-from segtalker.metrics.perceptual import lpips_between
+from segtalker.metrics.published import PublishedScores
 from segtalker.metrics.segmentation import STRAY_SHARE, confusion, lower_half, mean_iou
 from segtalker.metrics.sync import SyncCurve, no_curve
 from segtalker.regions import NUM_REGIONS
 
 _NOTHING = Mean()
-_UNSEEN = Moments()
-_NO_NETWORKS = MetricNetworks()
 
 
 def _no_pixels() -> NDArray[np.int64]:
@@ -45,11 +41,8 @@ class TalkingScores:
     """Of the mouths in maps that were read off pictures."""
     map_sync: SyncCurve = field(default_factory=no_curve)
     """Of the mouths in talking maps, before anything was painted."""
-    lpips: Mean = _NOTHING
-    painted: Moments = _UNSEEN
-    """Of Inception's features of the pictures, for FID."""
-    real: Moments = _UNSEEN
-    """Of the true ones'."""
+    published: PublishedScores = field(default_factory=PublishedScores)
+    """By networks of others."""
 
     def __add__(self, other: TalkingScores) -> TalkingScores:
         return TalkingScores(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -67,10 +60,7 @@ class TalkingScores:
             "sync_distance": self.sync.distance,
             "map_sync_confidence": self.map_sync.confidence if self.map_sync.windows else math.nan,
         }
-        if self.lpips.count:
-            values["lpips"] = self.lpips.value
-        if self.painted.count:
-            values["fid"] = frechet_distance(self.painted, self.real)
+        values |= dict(self.published.figures())
         return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
@@ -79,23 +69,12 @@ def score_maps(drawn: NDArray[np.uint8], true: NDArray[np.uint8]) -> TalkingScor
     return TalkingScores(pixels=confusion(lower_half(drawn), lower_half(true)))
 
 
-def score_pictures(
-    pictures: NDArray[np.uint8], true: NDArray[np.uint8], networks: MetricNetworks = _NO_NETWORKS
-) -> TalkingScores:
-    """Of pictures [T, S, S, 3] by the true ones, the whole crop; means over frames.
-
-    networks: those of LPIPS and FID switch these on.
-    """
+def score_pictures(pictures: NDArray[np.uint8], true: NDArray[np.uint8]) -> TalkingScores:
+    """Of pictures [T, S, S, 3] by the true ones, the whole crop; means over frames."""
     pairs = list(zip(pictures, true, strict=True))
-    seen = [_UNSEEN, _UNSEEN]
-    if networks.fid is not None:
-        seen = [picture_moments(networks.fid, images) for images in (pictures, true)]
     return TalkingScores(
         psnr=Mean.of([psnr_between(*pair) for pair in pairs]),
         ssim=Mean.of([ssim(*pair) for pair in pairs]),
-        lpips=_NOTHING if networks.lpips is None else lpips_between(networks.lpips, pictures, true),
-        painted=seen[0],
-        real=seen[1],
     )
 
 

@@ -12,7 +12,13 @@ import pytest
 import scipy.linalg
 import torch
 
-from segtalker.metrics.frechet import CLIP_FRAMES, Moments, frechet_distance, picture_moments, video_moments
+from segtalker.metrics.frechet import (
+    CLIP_FRAMES,
+    Moments,
+    frechet_distance,
+    picture_features,
+    video_features,
+)
 from segtalker.models.frozen.i3d import I3D, I3DConfig
 from segtalker.models.frozen.inception import Inception, InceptionConfig
 
@@ -95,8 +101,7 @@ def test_pictures_are_seen_as_inception_wants_them():
     pictures = np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), dtype=np.uint8)
     seen: list[torch.Tensor] = []
     net.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-    found = picture_moments(net, pictures)
-    assert found.count == 10 and found.mean.shape == (2048 // 32,)
+    assert picture_features(net, pictures).shape == (10, 2048 // 32)
     assert [tuple(batch.shape) for batch in seen] == [(8, 3, 299, 299), (2, 3, 299, 299)]
     corners = torch.from_numpy(pictures[:8, 0, 0] / np.float32(127.5) - 1)
     torch.testing.assert_close(seen[0][:, :, 0, 0], corners)
@@ -108,6 +113,7 @@ def test_videos_are_cut_into_clips_of_sixteen_frames():
 
         def __init__(self) -> None:
             super().__init__()
+            self.cfg = I3DConfig(num_classes=2)
             self.zero = torch.nn.Parameter(torch.zeros(1))
 
         def forward(self, videos: torch.Tensor) -> torch.Tensor:
@@ -116,15 +122,13 @@ def test_videos_are_cut_into_clips_of_sixteen_frames():
 
     frames = np.zeros((55, 4, 4, 3), np.uint8) + np.arange(55, dtype=np.uint8)[:, None, None, None]
     net = cast(I3D, Listed())
-    found = video_moments(net, frames)
-    assert found.count == 3
-    np.testing.assert_allclose(found.mean, [16, 31], atol=1e-4)
-    dense = video_moments(net, frames, every=8)
-    assert dense.count == 5 and dense.mean[0] == pytest.approx(16)
-    assert video_moments(net, frames[:15]).count == 0
+    found = video_features(net, frames)
+    np.testing.assert_allclose(found, [[0, 15], [16, 31], [32, 47]], atol=1e-4)
+    np.testing.assert_allclose(video_features(net, frames, every=8)[:, 0], [0, 8, 16, 24, 32], atol=1e-4)
+    assert video_features(net, frames[:15]).shape == (0, 2)
 
 
 def test_i3d_gives_as_many_numbers_as_it_has_classes():
     net = I3D(I3DConfig(num_classes=5, divisor=16)).eval()
     frames = np.random.default_rng(0).integers(0, 256, (CLIP_FRAMES, 8, 8, 3), dtype=np.uint8)
-    assert video_moments(net, frames).mean.shape == (5,)
+    assert video_features(net, frames).shape == (1, 5)

@@ -8,7 +8,7 @@ import torch
 
 from segtalker.faces.identity import ArcFaceEmbedder
 from segtalker.faces.mesh import mean_face
-from segtalker.metrics.likeness import csim, face_embeddings
+from segtalker.metrics.likeness import crop_embeddings, csim, face_embeddings
 from segtalker.models.frozen.arcface import ArcFace, ArcFaceConfig
 from segtalker.types import Face
 
@@ -42,6 +42,16 @@ def test_a_recogniser_knows_a_frame_again_and_frames_without_a_face_are_left_out
     same = csim(found, found[0])
     assert same.count == 2 and same.total == pytest.approx(1 + found[0] @ found[2], rel=1e-5)
     assert csim(found, found).value == pytest.approx(1)
+
+
+def test_in_aligned_crops_the_face_is_where_the_alignment_put_it():
+    torch.manual_seed(0)
+    embedder = ArcFaceEmbedder(ArcFace(ArcFaceConfig.mini()))
+    crops = np.random.default_rng(1).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
+    wanted = face_embeddings(embedder, [(crop, face()) for crop in crops])
+    np.testing.assert_array_equal(crop_embeddings(embedder, crops), wanted)
+    doubled = crop_embeddings(embedder, crops.repeat(2, axis=1).repeat(2, axis=2))
+    assert csim(doubled, wanted).value > csim(doubled[::-1], wanted).value + 0.01
 
 
 def test_a_clip_without_any_face_has_no_likeness():

@@ -10,22 +10,15 @@ import pytest
 from segtalker.errors import WeightsError
 from segtalker.faces.identity import ArcFaceEmbedder
 from segtalker.metrics.networks import MetricNetworks, load_metric_networks
-from segtalker.models.frozen.arcface import ArcFace, ArcFaceConfig
-from segtalker.models.frozen.i3d import I3D, I3DConfig
-from segtalker.models.frozen.inception import Inception, InceptionConfig
-from segtalker.models.frozen.lpips import LPIPS, LPIPSConfig
-from segtalker.models.frozen.syncnet_v2 import SyncNetV2, SyncNetV2Config
+from segtalker.models.frozen.i3d import I3D
+from segtalker.models.frozen.inception import Inception
+from segtalker.models.frozen.lpips import LPIPS
+from segtalker.models.frozen.syncnet_v2 import SyncNetV2
 from segtalker.readiness import available_metrics
-from segtalker.weights import store
-from segtalker.weights.checkpoint import save_weights
+from tests.weights.judges import METRICS, put
 
-NETWORKS = {
-    "inception_fid": (Inception, InceptionConfig(divisor=32)),
-    "i3d_fvd": (I3D, I3DConfig(num_classes=5, divisor=16)),
-    "syncnet_v2": (SyncNetV2, SyncNetV2Config(divisor=32)),
-    "lpips_alex": (LPIPS, LPIPSConfig()),
-    "irse50": (ArcFace, ArcFaceConfig.mini()),
-}
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+
 KINDS = {"fid": Inception, "fvd": I3D, "sync": SyncNetV2, "lpips": LPIPS, "embedder": ArcFaceEmbedder}
 FIELDS = {
     "FID": "fid",
@@ -45,16 +38,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("INSIGHTFACE_HOME", raising=False)
 
 
-def put(*names: str) -> None:
-    """Tiny networks where the cache keeps the published ones."""
-    for name in names:
-        kind, cfg = NETWORKS[name]
-        place = store.place_of(name)
-        assert place is not None
-        with store.installing(place, "a test") as made:
-            save_weights(kind(cfg), cfg, made)
-
-
 def on(networks: MetricNetworks) -> set[str]:
     return {item.name for item in fields(networks) if getattr(networks, item.name) is not None}
 
@@ -64,8 +47,9 @@ def test_an_empty_cache_has_no_networks_for_any_metric():
     assert available == dict.fromkeys(FIELDS) and on(load_metric_networks(available)) == set()
 
 
-def test_every_metric_of_the_registry_gets_its_own_network_and_the_others_stay_off():
-    put(*NETWORKS)
+def test_every_metric_of_the_registry_gets_its_own_network_and_the_others_stay_off(tmp_path: Path):
+    for row in METRICS:
+        put(row, tmp_path)
     available = available_metrics()
     assert set(available) == set(FIELDS) and None not in available.values()
     for metric, name in FIELDS.items():
@@ -74,11 +58,12 @@ def test_every_metric_of_the_registry_gets_its_own_network_and_the_others_stay_o
     assert on(load_metric_networks(available)) == set(KINDS)
 
 
-def test_what_the_cache_holds_is_on_by_itself_and_ready_to_evaluate():
-    put("inception_fid", "lpips_alex")
+def test_what_the_cache_holds_is_on_by_itself_and_ready_to_evaluate(tmp_path: Path):
+    for row in ("inception_fid", "lpips_alex"):
+        put(row, tmp_path)
     found = load_metric_networks(available_metrics())
     assert on(found) == {"fid", "lpips"}
-    assert found.fid is not None and found.fid.cfg.divisor == 32 and not found.fid.training
+    assert found.fid is not None and found.fid.cfg.divisor == 16 and not found.fid.training
 
 
 def test_a_network_that_went_away_meanwhile_is_asked_for_by_name():

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
-from segtalker.metrics.frechet import frechet_distance, picture_moments
-from segtalker.metrics.networks import MetricNetworks
-from segtalker.metrics.perceptual import lpips_between
+from segtalker.metrics.mean import Mean
+from segtalker.metrics.published import PublishedScores
 from segtalker.metrics.segmentation import lower_half_miou
 from segtalker.metrics.sync import SyncCurve
 from segtalker.metrics.talking import TalkingScores, score_maps, score_mouths, score_pictures
-from segtalker.models.frozen.inception import Inception, InceptionConfig
-from segtalker.models.frozen.lpips import LPIPS, LPIPSConfig
 from segtalker.regions import Region
 
 
@@ -68,21 +64,6 @@ def test_what_was_not_measured_is_none():
     assert set(TalkingScores().figures().values()) == {None}
 
 
-def test_networks_switch_their_figures_on_and_parts_still_give_those_of_the_whole():
-    torch.manual_seed(0)
-    networks = MetricNetworks(
-        fid=Inception(InceptionConfig(divisor=32)).eval(), lpips=LPIPS(LPIPSConfig()).eval()
-    )
-    pictures, true = np.random.default_rng(0).integers(0, 256, (2, 5, 40, 40, 3), dtype=np.uint8)
-    off = score_pictures(pictures, true).figures()
-    assert "lpips" not in off and "fid" not in off
-    whole = score_pictures(pictures, true, networks).figures()
-    parts = score_pictures(pictures[:2], true[:2], networks) + score_pictures(
-        pictures[2:], true[2:], networks
-    )
-    expected = frechet_distance(*(picture_moments(networks.fid, images) for images in (pictures, true)))
-    assert whole["fid"] == pytest.approx(expected) and expected > 0
-    assert whole["lpips"] == lpips_between(networks.lpips, pictures, true).value > 0
-    for name in ("fid", "lpips", "psnr", "ssim"):
-        assert parts.figures()[name] == pytest.approx(whole[name], rel=1e-3)
-    assert off == {name: whole[name] for name in off}
+def test_what_published_networks_say_adds_up_with_the_rest():
+    first, second = (TalkingScores(published=PublishedScores(csim=Mean(total, 1))) for total in (0.5, 1.0))
+    assert (clip(1, 3) + first + second).figures() == {**clip(1, 3).figures(), "csim": 0.75}
