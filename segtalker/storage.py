@@ -14,7 +14,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +170,8 @@ def remove(uri: Uri) -> None:
     filesystem, path = _resolve(uri)
     with _explained(uri, "delete it"):
         if filesystem.exists(path):
-            filesystem.rm(path, recursive=True)
+            with suppress(FileNotFoundError):  # somebody else deletes it as well
+                filesystem.rm(path, recursive=True)
 
 
 def content_sample(uri: Uri) -> str:
