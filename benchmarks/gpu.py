@@ -35,10 +35,11 @@ from segtalker.data.prepare import PrepareConfig
 from segtalker.dub_config import DubConfig
 from segtalker.errors import SegTalkerError
 from segtalker.faces.detect import FaceBackend
+from segtalker.local_stages import Compute, LocalStages, Painter, Talker, pick_device
 from segtalker.models.sgi import SGI, SGIConfig
 from segtalker.models.tsg import TSG, TSGConfig
 from segtalker.pipeline import SegTalker
-from segtalker.stages import Compute, Networks, Painter, Talker, pick_device
+from segtalker.stages import Networks
 from segtalker.training.run import load_train_config
 
 NOT_RUN = "not run"
@@ -77,7 +78,8 @@ def run(quick: bool) -> dict[str, Any]:
         for name in TRAININGS:
             cfg = paper_config(name, corpus, folder)
             figures |= train_figures(name, cfg, device, STEPS["quick" if quick else "full"], notes)
-        segtalker = RandomSegTalker(DubConfig(device="cuda", precision="bf16"), *dub_networks())
+        config = DubConfig(device="cuda", precision="bf16")
+        segtalker = SegTalker(config, RandomStages(config, *dub_networks()))
         figures |= dub_figures(segtalker, 4 if quick else 10, folder, notes)
     return {name: figures[name] for name in FIGURES}
 
@@ -128,23 +130,23 @@ def dub_networks() -> tuple[TSGConfig, SGIConfig]:
     return tsg, replace(sgi, generator=replace(sgi.generator, size=FRAME_PX))
 
 
-class RandomSegTalker(SegTalker):
-    """A dub by networks of any size that have learned nothing."""
+class RandomStages(LocalStages):
+    """Networks of any size that have learned nothing."""
 
     def __init__(
         self, config: DubConfig, tsg: TSGConfig, sgi: SGIConfig, backend: FaceBackend | None = None
     ) -> None:
         super().__init__(config, backend)
-        self._sizes = tsg, sgi
+        self._config, self._sizes = config, (tsg, sgi)
 
     @cached_property
     def networks(self) -> Networks:
         """Talker and painter on the chosen device, in the chosen precision."""
         torch.manual_seed(0)
-        cfg, (tsg, sgi) = self.config, self._sizes
+        cfg, (tsg, sgi) = self._config, self._sizes
         compute = Compute(pick_device(cfg.device), cfg.precision, cfg.render.batch)
         talker, painter = Talker(MovedPoseTSG(tsg), compute), Painter(SGI(sgi), compute)
-        return Networks(talker, painter, compute, hashes={})
+        return Networks(talker, painter, hashes={})
 
 
 class MovedPoseTSG(TSG):

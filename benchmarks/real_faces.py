@@ -26,9 +26,10 @@ from numpy.typing import NDArray
 
 from benchmarks._report import log, main, table
 from segtalker.audio.source import ArraySource
-from segtalker.extract import FaceReader
+from segtalker.extract import FaceReader, LocalCropParser
 from segtalker.faces.detect import FacesConfig, load_backend
 from segtalker.faces.track import TrackConfig, track_faces
+from segtalker.local_stages import Compute, Talker
 from segtalker.media.read import probe
 from segtalker.metrics.opening import closure_rate, mouth_area, open_vs_closed_auc, silence_ratio
 from segtalker.metrics.segmentation import map_jitter
@@ -36,12 +37,12 @@ from segtalker.models.tsg import TSG
 from segtalker.parsing.parse import load_parser
 from segtalker.progress import StageClock
 from segtalker.source import VideoSource
-from segtalker.stages import Compute, Talker, weights_path
+from segtalker.stages import SpeechWindows
 from segtalker.synthetic.engines import Delivery
 from segtalker.synthetic.speech import Utterance, speak
 from segtalker.synthetic.text import passage
 from segtalker.synthetic.voices import UNSEEN_VOICES
-from segtalker.weights.checkpoint import load_weights
+from segtalker.weights.checkpoint import load_weights, weights_path
 
 FPS = 25
 SIZE = 128
@@ -69,9 +70,9 @@ def parsed_maps(path: Path) -> NDArray[np.uint8]:
     frames = {frame.index: frame for frame in source.read()}
     tracks = track_faces(iter(frames.values()), backend, TrackConfig())
     track = max(tracks, key=lambda track: track.num_frames)
-    reader = FaceReader(backend, load_parser(), SIZE, StageClock())
+    reader = FaceReader(LocalCropParser(backend, load_parser()), SIZE, StageClock())
     indices = range(track.start, track.stop)
-    colours = reader.fit([reader.cut(frames[i], track) for i in indices[:: max(1, len(indices) // 8)]])
+    colours = reader.fit(reader.cut([frames[i] for i in indices[:: max(1, len(indices) // 8)]], track))
     read = reader.read(track, colours, frames, indices)
     return np.stack([read[i].parsed.region_map for i in indices])
 
@@ -99,8 +100,7 @@ def talk(talker: Talker, maps: NDArray[np.uint8], utterance: Utterance) -> NDArr
         talker.talk(
             source[i : i + 25],
             np.repeat(reference[None], len(source[i : i + 25]), 0),
-            speech,
-            times[i : i + 25],
+            SpeechWindows.read(speech, times[i : i + 25]),
         )
         for i in range(0, count, 25)
     ]

@@ -27,9 +27,8 @@ from segtalker.progress import OnProgress, Progress, StageClock
 from segtalker.source import FrameSource
 from segtalker.stages import Networks
 from segtalker.tracking import find_tracks, save_tracks
-from segtalker.training.adapt import AdaptConfig, Adapted, adapt_cached
+from segtalker.training.adapt import AdaptConfig, Adapted
 from segtalker.types import FaceTrack, Image, VideoInfo
-from segtalker.weights.store import cache_dir
 from segtalker.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -72,22 +71,24 @@ def analyse(
         return next(iter(source.read(index, index + 1))).image
 
     stop = int(make([], []).source.max()) + 1  # what the output never shows is not looked at
+    looked = work.path("tracks")
     with clock("faces"):
         if isinstance(source, PortraitSource):
-            tracks = speakers = save_tracks([source.track()], work.path("tracks"))
+            tracks = speakers = save_tracks([source.track()], looked)
         else:
             likeness = speaker_likeness(cfg.speaker, backend, image_at)  # first: the photo may be a bad one
             tracks = find_tracks(
                 source,
                 backend,
                 cfg.track,
-                work.path("tracks"),
+                looked,
                 stop,
                 cfg.analysis.max_side,
                 lambda done: tell(Progress("finding faces", done, stop)),
                 clock,
             )
             speakers = choose_speaker(tracks, cfg.speaker, likeness, source.info.path)
+    work.keep(looked)
     plan = make(tracks, speakers)
     people = _study_people(source, tracks, plan, cfg, reader, networks, work, clock, tell)
     if not people:
@@ -129,6 +130,9 @@ def _study_people(
                 fit,
             )
             save_person(person, path)
+            if person.adapted is not None:
+                work.keep(person.adapted)
+            work.keep(path)
         people[track_id] = load_person(path)
     return people
 
@@ -154,8 +158,7 @@ def _adapt(
     def on_step(done: int, total: int, loss: float) -> None:
         tell(Progress(f"adapting to track {track_id}", done, total, "step"))
 
-    device = networks.compute.device
-    adapted = adapt_cached(networks.painter.sgi, images, raws, cache_dir() / "adapted", cfg, on_step, device)
+    adapted = networks.painter.fit(images, raws, cfg, on_step)
     path = work.path("people", f"{track_id}.adapted.safetensors")
     adapted.save(path)
     return adapted, path

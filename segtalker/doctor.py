@@ -162,7 +162,7 @@ def _published() -> list[Finding]:
 
 
 def _mini_weights() -> list[Finding]:
-    from segtalker.stages import weights_path
+    from segtalker.weights.checkpoint import weights_path
 
     findings = []
     for name in MINI_NETWORKS:

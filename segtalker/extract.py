@@ -6,8 +6,9 @@ training.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,38 +47,99 @@ class ParsedCrop:
     parsed: ParsedFace
 
 
+class CropParser(Protocol):
+    """Mattes and maps of crops, a batch at a call; where its networks run is its own affair."""
+
+    def mattes(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Person against background [N, S, S], 0..1, of crops [N, S, S, 3]."""
+        ...
+
+    def fit(
+        self, images: NDArray[np.uint8], landmarks: NDArray[np.float32], mattes: NDArray[np.float32]
+    ) -> ColourModel | None:
+        """What the parser wants to know of a track, from some of its crops; landmarks [N, 468, 2]."""
+        ...
+
+    def parse(
+        self,
+        images: NDArray[np.uint8],
+        landmarks: NDArray[np.float32],
+        mattes: NDArray[np.float32],
+        colours: ColourModel | None,
+    ) -> NDArray[np.uint8]:
+        """Raw maps [N, S, S], each a pure function of its own crop and `colours`."""
+        ...
+
+
+class LocalCropParser:
+    """A `CropParser` that runs a face backend and a parser in this process."""
+
+    def __init__(self, backend: FaceBackend, parser: Parser) -> None:
+        self._backend = backend
+        self._parser = parser
+
+    def mattes(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `CropParser`."""
+        return np.stack([self._backend.matte(image) for image in images])
+
+    def fit(
+        self, images: NDArray[np.uint8], landmarks: NDArray[np.float32], mattes: NDArray[np.float32]
+    ) -> ColourModel | None:
+        """See `CropParser`."""
+        return self._parser.fit(list(images), list(landmarks), list(mattes))
+
+    def parse(
+        self,
+        images: NDArray[np.uint8],
+        landmarks: NDArray[np.float32],
+        mattes: NDArray[np.float32],
+        colours: ColourModel | None,
+    ) -> NDArray[np.uint8]:
+        """See `CropParser`."""
+        crops = zip(images, landmarks, mattes, strict=True)
+        return np.stack([self._parser.parse(*crop, colours).raw for crop in crops])
+
+
 class FaceReader:
     """Cuts and parses the faces of tracks, batch by batch; keeps the neighbours of the latest batch."""
 
-    def __init__(self, backend: FaceBackend, parser: Parser, size: int, clock: StageClock) -> None:
+    def __init__(self, parser: CropParser, size: int, clock: StageClock) -> None:
         self.size = size
-        self._backend = backend
         self._parser = parser
         self._clock = clock
         self._kept: dict[tuple[int, int], ParsedCrop] = {}
 
-    def cut(self, frame: Frame, track: FaceTrack) -> FaceCrop:
-        """The track's face in one frame."""
-        at = frame.index - track.start
-        crop_from_frame = np.array(track.crop_from_frame[at])
-        with self._clock("faces"):
-            image = aligned(frame.image, crop_from_frame, self.size)
-            landmarks = apply_affine(scale_affine(crop_from_frame, self.size), track.landmarks[at])
-            return FaceCrop(image, landmarks.astype(np.float32), self._backend.matte(image), crop_from_frame)
+    def another(self) -> FaceReader:
+        """A reader of the same kind, for another thread."""
+        return FaceReader(self._parser, self.size, self._clock)
 
-    def fit(self, crops: list[FaceCrop]) -> ColourModel | None:
+    def cut(self, frames: Iterable[Frame], track: FaceTrack) -> list[FaceCrop]:
+        """The track's face in each frame; of the frames themselves only one is held at a time."""
+        with self._clock("faces"):
+            cuts = [self._align(frame, track) for frame in self._clock.iterate("decode", frames)]
+            if not cuts:
+                return []
+            mattes = self._parser.mattes(np.stack([image for image, _, _ in cuts]))
+            return [
+                FaceCrop(image, landmarks, matte, crop_from_frame)
+                for (image, landmarks, crop_from_frame), matte in zip(cuts, mattes, strict=True)
+            ]
+
+    def fit(self, crops: Sequence[FaceCrop]) -> ColourModel | None:
         """What the parser wants to know of a track."""
         with self._clock("parse"):
-            return self._parser.fit(
-                [crop.image for crop in crops],
-                [crop.landmarks for crop in crops],
-                [crop.matte for crop in crops],
-            )
+            return self._parser.fit(*_stacked(crops))
 
-    def parse(self, crop: FaceCrop, colours: ColourModel | None) -> ParsedCrop:
-        """The map of one crop by itself."""
+    def parse(self, crops: Sequence[FaceCrop], colours: ColourModel | None) -> list[ParsedCrop]:
+        """The map of each crop by itself."""
+        if not crops:
+            return []
         with self._clock("parse"):
-            return ParsedCrop(crop, self._parser.parse(crop.image, crop.landmarks, crop.matte, colours))
+            raws = self._parser.parse(*_stacked(crops), colours)
+            return [
+                ParsedCrop(crop, ParsedFace(raw, merge_raw(raw), crop.matte))
+                for crop, raw in zip(crops, raws, strict=True)
+            ]
 
     def read(
         self,
@@ -95,9 +157,9 @@ class FaceReader:
         kept = {
             key: value for key, value in self._kept.items() if key[0] == track.track_id and key[1] in needed
         }
-        for index in needed:
-            if (track.track_id, index) not in kept:
-                kept[track.track_id, index] = self.parse(self.cut(frames[index], track), colours)
+        missing = [index for index in needed if (track.track_id, index) not in kept]
+        new = self.parse(self.cut([frames[index] for index in missing], track), colours)
+        kept.update(((track.track_id, index), item) for index, item in zip(missing, new, strict=True))
         self._kept = kept
         cleaned: dict[int, ParsedCrop] = {}
         with self._clock("parse"):
@@ -108,6 +170,24 @@ class FaceReader:
                     parsed = replace(item.parsed, raw=raw, region_map=merge_raw(raw))
                     cleaned[index] = ParsedCrop(item.crop, parsed)
         return {index: cleaned[index] for index in wanted}
+
+    def _align(self, frame: Frame, track: FaceTrack) -> tuple[Image, Points, Affine]:
+        at = frame.index - track.start
+        crop_from_frame = np.array(track.crop_from_frame[at])
+        image = aligned(frame.image, crop_from_frame, self.size)
+        landmarks = apply_affine(scale_affine(crop_from_frame, self.size), track.landmarks[at])
+        return image, landmarks.astype(np.float32), crop_from_frame
+
+
+def _stacked(
+    crops: Sequence[FaceCrop],
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
+    """Images [N, S, S, 3], landmarks [N, 468, 2] and mattes [N, S, S]."""
+    return (
+        np.stack([crop.image for crop in crops]),
+        np.stack([crop.landmarks for crop in crops]),
+        np.stack([crop.matte for crop in crops]),
+    )
 
 
 def aligned(image: Image, crop_from_frame: Affine, size: int) -> Image:

@@ -21,7 +21,7 @@ from segtalker.parsing.colours import ColourModel
 from segtalker.progress import StageClock
 from segtalker.regions import merge_raw
 from segtalker.source import FrameSource
-from segtalker.stages import Painter
+from segtalker.stages import Paints
 from segtalker.training.adapt import Adapted
 from segtalker.types import FaceTrack, Frame, Image, RegionMap
 from segtalker.workspace import write_atomically
@@ -74,7 +74,7 @@ def study_person(
     track: FaceTrack,
     usable: NDArray[np.bool_],
     reader: FaceReader,
-    painter: Painter,
+    painter: Paints,
     cfg: AnalysisConfig,
     paste: PasteConfig,
     clock: StageClock,
@@ -86,9 +86,9 @@ def study_person(
     S, S], and says where the result is kept.
     """
     indices = style_frames(track, usable, cfg.adapt_frames if fit is not None else cfg.style_frames)
-    crops = [reader.cut(_read_one(source, index, clock), track) for index in indices]
+    crops = reader.cut((_read_one(source, index) for index in indices), track)
     colours = reader.fit(crops)
-    parsed = [reader.parse(crop, colours).parsed for crop in crops]
+    parsed = [item.parsed for item in reader.parse(crops, colours)]
     images, raws = np.stack([crop.image for crop in crops]), np.stack([item.raw for item in parsed])
     adapted = None
     if fit is not None:
@@ -102,7 +102,8 @@ def study_person(
     at = indices.index(reference_index)
     largest = int(np.argmin(np.linalg.det(track.crop_from_frame[usable][:, :, :2])))
     size = crop_size(np.asarray(track.crop_from_frame[usable][largest]), painter.size, paste)
-    reference = _read_one(source, reference_index, clock)
+    with clock("decode"):
+        reference = _read_one(source, reference_index)
     return Person(
         reference_map=parsed[at].region_map,
         reference_raw=raws[at],
@@ -158,6 +159,5 @@ def reference_frame(track: FaceTrack, candidates: Sequence[int]) -> int:
     return int(candidates[int(np.argmin(cost))])
 
 
-def _read_one(source: FrameSource, index: int, clock: StageClock) -> Frame:
-    with clock("decode"):
-        return next(iter(source.read(index, index + 1)))
+def _read_one(source: FrameSource, index: int) -> Frame:
+    return next(iter(source.read(index, index + 1)))

@@ -6,6 +6,7 @@ Library code calls an `OnProgress` callback and knows nothing of terminals; `Pro
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -89,23 +90,25 @@ class StageClock:
 
     with clock("encode"):
         for frame in clock.iterate("decode", frames): ...   # the pulls count as decode, the rest as encode
+
+    Threads may share a clock: each is inside stages of its own, and their seconds are added.
     """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._running: list[str] = []
-        self._since = 0.0
+        self._adding = threading.Lock()
+        self._inside = threading.local()
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
         """Charge the time inside the block to `stage`, and not to the stage around it."""
-        self._charge()
-        self._running.append(stage)
+        running = self._charge()
+        running.append(stage)
         try:
             yield
         finally:
             self._charge()
-            self._running.pop()
+            running.pop()
 
     def iterate(self, stage: str, items: Iterable[T]) -> Iterator[T]:
         """Pass `items` on; the time that the source takes for each one is charged to `stage`."""
@@ -118,9 +121,13 @@ class StageClock:
                     return
             yield item
 
-    def _charge(self) -> None:
+    def _charge(self) -> list[str]:
+        """Charge the stage that this thread is in until now; returns the stages that it is in."""
         now = time.perf_counter()
-        if self._running:
-            stage = self._running[-1]
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._since
-        self._since = now
+        running: list[str] = self._inside.__dict__.setdefault("running", [])
+        if running:
+            with self._adding:
+                seconds = now - self._inside.since
+                self.seconds[running[-1]] = self.seconds.get(running[-1], 0.0) + seconds
+        self._inside.since = now
+        return running

@@ -7,8 +7,10 @@ passes through are the decoded source, untouched.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +28,7 @@ from segtalker.panels import dubbed_panels, passed_panels
 from segtalker.person import Person
 from segtalker.progress import StageClock
 from segtalker.source import FrameSource
-from segtalker.stages import Painter, Talker
+from segtalker.stages import Paints, SpeechWindows, Talks
 from segtalker.training.adapt import Adapted
 from segtalker.types import Frame, Image, RegionMap
 
@@ -57,12 +59,16 @@ class RenderedFrame:
 class Painters:
     """The painter of each track: the general one, or one with the track's own adaptation."""
 
-    def __init__(self, general: Painter, people: Mapping[int, Person]) -> None:
+    def __init__(self, general: Paints, people: Mapping[int, Person]) -> None:
         self._general = general
         self._people = people
-        self._latest: tuple[int, Painter] | None = None
+        self._latest: tuple[int, Paints] | None = None
 
-    def of(self, track_id: int) -> Painter:
+    def another(self) -> Painters:
+        """The same, for another thread."""
+        return Painters(self._general, self._people)
+
+    def of(self, track_id: int) -> Paints:
         """The painter of a track; only the latest adaptation is held."""
         adapted = self._people[track_id].adapted
         if adapted is None:
@@ -80,13 +86,17 @@ class Renderer:
     analysis: Analysis
     speech: SampleSource
     reader: FaceReader
-    talker: Talker
+    talker: Talks
     painters: Painters
     cfg: RenderConfig
     paste: PasteConfig
     clock: StageClock
     save_panels: bool = False
     """Also make the side-by-side picture of every frame."""
+
+    def another(self) -> Renderer:
+        """The same, for another chunk that may be on its way at the same time."""
+        return replace(self, reader=self.reader.another(), painters=self.painters.another())
 
     def frames(self, chunk: Chunk) -> Iterator[RenderedFrame]:
         """Output frames of a chunk; equal whatever was rendered before."""
@@ -123,7 +133,8 @@ class Renderer:
         if self.cfg.reference == "fixed":
             references = np.repeat(person.reference_map[None], len(maps), axis=0)
         with self.clock("tsg"):
-            talking = self.talker.talk(maps, references, self.speech, [item.time for item in items])
+            heard = SpeechWindows.read(self.speech, [item.time for item in items])
+            talking = self.talker.talk(maps, references, heard)
             talking = np.stack([keep_surroundings(*pair) for pair in zip(talking, maps, strict=True)])
         with self.clock("sgi"):
             painter = self.painters.of(track_id)
@@ -164,32 +175,80 @@ class Renderer:
 
 
 def render_segments(
-    renderer: Renderer, folder: Path, cfg: EncodeConfig, on_frames: Callable[[int], None]
+    renderer: Renderer,
+    folder: Path,
+    cfg: EncodeConfig,
+    on_frames: Callable[[int], None],
+    on_segment: Callable[[Path], None] = lambda path: None,
+    at_once: int = 1,
 ) -> tuple[list[Path], int]:
     """Render and encode every chunk that `folder` does not hold yet.
 
     Beside `NUMBER.mp4` stands `NUMBER.maps.mp4` where panels are made. on_frames: told how many output frames
-    are done. Returns all segments in order, and how many of them were there before.
+    are done. on_segment: told of every new file. at_once: chunks on their way at a time, each in a thread of
+    its own; the frames are the same. Returns all segments in order, and how many of them were there before.
     """
-    plan = renderer.analysis.plan
+    chunks = renderer.analysis.plan.chunks()
+    paths = {chunk: folder / f"{chunk.index:06d}.mp4" for chunk in chunks}
     folder.mkdir(parents=True, exist_ok=True)
-    segments, reused = [], 0
-    for chunk in plan.chunks():
-        path = folder / f"{chunk.index:06d}.mp4"
-        segments.append(path)
-        if path.is_file():
-            reused += 1
-        else:
-            panels: list[Image] = []
-            with renderer.clock("encode"):
-                frames = _images(renderer.frames(chunk), panels, chunk.start, on_frames)
-                unfinished = path.with_suffix(".unfinished.mp4")
-                write_segment(frames, unfinished, plan.frame_rate, cfg)
-                if panels:
-                    write_segment(panels, panels_path(path), plan.frame_rate, cfg)
-                unfinished.rename(path)  # last, so that a segment that is there has its panels
-        on_frames(chunk.stop)
-    return segments, reused
+    missing = [chunk for chunk in chunks if not paths[chunk].is_file()]
+    count = _Count(sum(c.stop - c.start for c in chunks) - sum(c.stop - c.start for c in missing), on_frames)
+
+    own = threading.local()
+
+    def render(chunk: Chunk) -> None:
+        if not count.stopped:
+            mine: Renderer = own.__dict__.setdefault("renderer", renderer.another())
+            _render_segment(mine, chunk, paths[chunk], cfg, count.add, on_segment)
+
+    with ThreadPoolExecutor(at_once, "chunk") as pool, count:
+        for future in [pool.submit(render, chunk) for chunk in missing]:
+            future.result()
+    return list(paths.values()), len(chunks) - len(missing)
+
+
+class _Count:
+    """Frames done by all threads; after an error in one, the others stop at their next frame."""
+
+    def __init__(self, done: int, on_frames: Callable[[int], None]) -> None:
+        self._done, self._on_frames = done, on_frames
+        self._lock = threading.Lock()
+        self.stopped = False
+        on_frames(done)
+
+    def add(self) -> None:
+        if self.stopped:
+            raise CancelledError
+        with self._lock:
+            self._done += 1
+            self._on_frames(self._done)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        self.stopped = kind is not None
+
+
+def _render_segment(
+    renderer: Renderer,
+    chunk: Chunk,
+    path: Path,
+    cfg: EncodeConfig,
+    on_frame: Callable[[], None],
+    on_segment: Callable[[Path], None],
+) -> None:
+    """Make one segment; its panels stand there before it does."""
+    panels: list[Image] = []
+    rate = renderer.analysis.plan.frame_rate
+    with renderer.clock("encode"):
+        unfinished = path.with_suffix(".unfinished.mp4")
+        write_segment(_images(renderer.frames(chunk), panels, on_frame), unfinished, rate, cfg)
+        if panels:
+            write_segment(panels, panels_path(path), rate, cfg)
+            on_segment(panels_path(path))
+        unfinished.rename(path)
+    on_segment(path)
 
 
 def panels_path(segment: Path) -> Path:
@@ -198,11 +257,11 @@ def panels_path(segment: Path) -> Path:
 
 
 def _images(
-    frames: Iterator[RenderedFrame], panels: list[Image], start: int, on_frames: Callable[[int], None]
+    frames: Iterator[RenderedFrame], panels: list[Image], on_frame: Callable[[], None]
 ) -> Iterator[Image]:
     """The pictures of `frames`, their panels put aside."""
-    for done, frame in enumerate(frames, start + 1):
+    for frame in frames:
         yield frame.image
         if frame.panels is not None:
             panels.append(frame.panels)
-        on_frames(done)
+        on_frame()

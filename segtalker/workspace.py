@@ -13,7 +13,7 @@ import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,19 +36,33 @@ _SUFFIXES = (".mp4", ".m4v", ".mov")
 """Names under which players expect what is in an mp4."""
 
 
+OnKeep = Callable[[Path, str], None]
+"""Is given the folder of a run and the name of a file in it."""
+
+
 @dataclass(frozen=True)
 class Workspace:
     """One run's folder; all of its files may vanish at any time between runs."""
 
     folder: Path
-    keep: bool
+    stays: bool
     """The caller asked for this folder, so it stays when the run is done."""
+    on_keep: OnKeep | None = None
+    """Told of every file that is finished; a service copies it to where other machines find it."""
 
     def path(self, *parts: str) -> Path:
         """A path inside; its parent exists."""
         path = self.folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+    def keep(self, path: Path) -> None:
+        """A file, or all files of a folder, are finished: a run that goes on from here will find them."""
+        if self.on_keep is None:
+            return
+        files = [path] if path.is_file() else sorted(path.iterdir(), key=lambda file: file.stat().st_mtime_ns)
+        for file in files:  # a folder's index is written last, and so it is told last
+            self.on_keep(self.folder, file.relative_to(self.folder).as_posix())
 
     def __enter__(self) -> Workspace:
         return self
@@ -61,27 +75,29 @@ class Workspace:
 
     def remove(self) -> None:
         """Delete the folder (and its parent once that is empty), unless the caller wants it."""
-        if self.keep:
+        if self.stays:
             return
         shutil.rmtree(self.folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             self.folder.parent.rmdir()
 
 
-def open_workspace(output: Path, key: str, work_dir: Path | str | None = None) -> Workspace:
+def open_workspace(
+    output: Path, key: str, work_dir: Path | str | None = None, on_keep: OnKeep | None = None
+) -> Workspace:
     """Make or find the folder of (output, key); leftovers of other keys of the same output are removed."""
     output.parent.mkdir(parents=True, exist_ok=True)
     if work_dir is not None:
         folder = Path(work_dir) / f"{output.stem}-{key}"
         folder.mkdir(parents=True, exist_ok=True)
-        return Workspace(folder, keep=True)
+        return Workspace(folder, True, on_keep)
     root = output.parent / f".{output.name}.segtalker"
     folder = root / key
     for stale in root.iterdir() if root.is_dir() else ():
         if stale != folder:
             shutil.rmtree(stale, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    return Workspace(folder, keep=False)
+    return Workspace(folder, False, on_keep)
 
 
 def check_output(output: Path, beside: Sequence[Path], inputs: Sequence[Path]) -> None:

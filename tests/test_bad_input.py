@@ -18,6 +18,7 @@ from segtalker.compositing.plan import PlanConfig
 from segtalker.config import load_config
 from segtalker.dub_config import DubConfig, NetworkConfig
 from segtalker.errors import ConfigError, FaceNotFound, MediaError, SegTalkerError, StorageError, WeightsError
+from segtalker.local_stages import LocalStages
 from segtalker.media import write
 from segtalker.pipeline import SegTalker
 from tests.dubbing import BlobFaces, blank_frame, talking_clip, talking_frame, tiny_weights, write_speech
@@ -54,7 +55,7 @@ def old(tmp_path: Path) -> Path:
 
 
 def dub(cfg: DubConfig, video: Path, speech: Path, output: Path):
-    return SegTalker(cfg, backend=BlobFaces()).dub(video, speech, output, quiet=True)
+    return SegTalker(cfg, LocalStages(cfg, BlobFaces())).dub(video, speech, output, quiet=True)
 
 
 def refuses(
@@ -240,7 +241,8 @@ def test_a_full_disk_is_named_where_work_is_kept_elsewhere(tiny, clip, speech, o
 
     monkeypatch.setattr(write.os, "replace", full)
     with pytest.raises(StorageError, match=f"^{tmp_path / 'work'}: cannot write: the disk is full"):
-        SegTalker(tiny, backend=BlobFaces()).dub(clip, speech, old, work_dir=tmp_path / "work", quiet=True)
+        segtalker = SegTalker(tiny, LocalStages(tiny, BlobFaces()))
+        segtalker.dub(clip, speech, old, work_dir=tmp_path / "work", quiet=True)
     assert old.read_bytes() == b"an older film" and list(old.parent.iterdir()) == [old]
 
 

@@ -14,10 +14,12 @@ import pytest
 from segtalker.compositing.plan import PlanConfig, SyncMode
 from segtalker.config import parse_config
 from segtalker.dub_config import DubConfig, NetworkConfig
+from segtalker.local_stages import LocalStages
 from segtalker.media.read import frame_times, probe, read_frames
 from segtalker.media.write import EncodeConfig, write_segment
 from segtalker.pipeline import SegTalker
 from segtalker.portrait import PortraitConfig
+from segtalker.progress import Progress
 from tests.dubbing import (
     TURNED_SKIN,
     BlobFaces,
@@ -63,7 +65,7 @@ def dubbed(tiny, clip, speech, tmp_path_factory):
 
 
 def dub(cfg: DubConfig, *paths: Path, **options):
-    return SegTalker(cfg, backend=BlobFaces()).dub(*paths, quiet=True, **options)
+    return SegTalker(cfg, LocalStages(cfg, BlobFaces())).dub(*paths, quiet=True, **options)
 
 
 def images(path: Path) -> np.ndarray:
@@ -136,6 +138,42 @@ def test_a_folder_of_ones_own_keeps_the_work(tiny, clip, speech, tmp_path):
     second = dub(tiny, clip, speech, tmp_path / "a.mp4", work_dir=tmp_path / "work")
     assert (first.reused_segments, second.reused_segments) == (0, 3)
     assert second.timings_s.get("sgi", 0) == 0
+
+
+def test_chunks_on_their_way_at_once_give_the_same_frames(tiny, clip, speech, dubbed, tmp_path):
+    report = dub(tiny, clip, speech, tmp_path / "b.mp4", chunks_at_once=3)
+    assert np.array_equal(images(Path(dubbed.output)), images(tmp_path / "b.mp4"))
+    assert report.frames == dubbed.frames
+
+
+def test_an_error_in_one_chunk_ends_the_dub_and_leaves_no_video(tiny, clip, speech, tmp_path):
+    class Stop(Exception):
+        pass
+
+    def tell(event: Progress) -> None:
+        if event.stage == "rendering" and event.done >= 12:
+            raise Stop
+
+    with pytest.raises(Stop):
+        dub(tiny, clip, speech, tmp_path / "b.mp4", chunks_at_once=3, on_progress=tell)
+    assert not (tmp_path / "b.mp4").exists()
+
+
+def test_finished_files_are_told_and_are_enough_to_go_on_from(tiny, clip, speech, tmp_path):
+    elsewhere: list[str] = []
+
+    def keep(folder: Path, name: str) -> None:
+        elsewhere.append(name)
+        copy = tmp_path / "copies" / folder.name / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes((folder / name).read_bytes())
+
+    first = dub(tiny, clip, speech, tmp_path / "a.mp4", work_dir=tmp_path / "work", on_keep=keep)
+    assert elsewhere.index("tracks/tracks.json") > elsewhere.index("tracks/0.landmarks")
+    assert elsewhere.index("plan.json") < elsewhere.index("segments/000000.mp4")
+    again = dub(tiny, clip, speech, tmp_path / "a.mp4", work_dir=tmp_path / "copies")
+    assert (again.reused_segments, again.timings_s.get("sgi", 0)) == (3, 0)
+    assert again.frames == first.frames
 
 
 def test_black_frames_pass_through_and_shift_nothing(tiny, speech, tmp_path):
@@ -221,7 +259,7 @@ def test_a_frame_rate_is_kept_exactly(tiny, speech, tmp_path):
 def test_a_still_portrait_talks_for_as_long_as_the_speech(tiny, speech, tmp_path):
     portrait = tmp_path / "portrait.png"
     cv2.imwrite(str(portrait), talking_frame(0, (200, 180), height=110)[..., ::-1])
-    segtalker = SegTalker(tiny, backend=BlobFaces())  # one object serves many dubs
+    segtalker = SegTalker(tiny, LocalStages(tiny, BlobFaces()))  # one object serves many dubs
     report = segtalker.dub(portrait, speech, tmp_path / "out.mp4", quiet=True)
     assert report.num_frames == 25 and report.synthesized == 25
     segtalker.dub(portrait, speech, tmp_path / "again.mp4", quiet=True)
@@ -271,5 +309,5 @@ def test_what_the_output_never_shows_is_not_looked_at(tiny, tmp_path):
     video = talking_clip(tmp_path / "long.mp4", 60)
     speech = write_speech(tmp_path / "short.wav", 0.3)
     backend = BlobFaces()
-    SegTalker(tiny, backend=backend).dub(video, speech, tmp_path / "out.mp4", quiet=True)
+    SegTalker(tiny, LocalStages(tiny, backend)).dub(video, speech, tmp_path / "out.mp4", quiet=True)
     assert backend.num_detections < 20

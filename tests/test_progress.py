@@ -2,41 +2,65 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-import time
+import threading
 from pathlib import Path
 
+from segtalker import progress
 from segtalker.progress import Progress, ProgressBar, StageClock
 from segtalker.report import DubReport, report_path
 
 
-def test_the_clock_charges_a_stage_for_itself_alone():
-    clock = StageClock()
+class Hands:
+    """The hands of the clock, moved by the test."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(progress.time, "perf_counter", lambda: self.now)
+
+    def move(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_the_clock_charges_a_stage_for_itself_alone(monkeypatch):
+    clock, hands = StageClock(), Hands(monkeypatch)
 
     def slow_frames():
         for _ in range(3):
-            time.sleep(0.01)
+            hands.move(1)
             yield None
 
     with clock("encode"):
         for _ in clock.iterate("decode", slow_frames()):
-            time.sleep(0.02)
-    assert 0.03 <= clock.seconds["decode"] < 0.055
-    assert 0.06 <= clock.seconds["encode"] < 0.085
+            hands.move(2)
+    assert clock.seconds == {"decode": 3, "encode": 6}
 
 
-def test_the_clock_charges_a_stage_that_fails():
-    clock = StageClock()
-    try:
-        with clock("faces"):
-            time.sleep(0.01)
-            raise ValueError
-    except ValueError:
-        pass
+def test_the_clock_charges_a_stage_that_fails(monkeypatch):
+    clock, hands = StageClock(), Hands(monkeypatch)
+    with contextlib.suppress(ValueError), clock("faces"):
+        hands.move(1)
+        raise ValueError
     with clock("paste"):
-        pass
-    assert clock.seconds["faces"] >= 0.01 and clock.seconds["paste"] < 0.005
+        hands.move(2)
+    assert clock.seconds == {"faces": 1, "paste": 2}
+
+
+def test_threads_are_in_stages_of_their_own_and_their_seconds_add_up(monkeypatch):
+    clock, hands = StageClock(), Hands(monkeypatch)
+
+    def other() -> None:
+        with clock("paste"):
+            hands.move(1)
+
+    with clock("decode"):
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        hands.move(1)
+    assert clock.seconds == {"paste": 1, "decode": 2}  # both were at work while the other one ran
 
 
 def test_no_bar_is_drawn_where_nobody_looks(capsys):

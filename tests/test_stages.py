@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from segtalker.audio.source import ArraySource
+from segtalker.local_stages import Compute, Painter, Talker, from_network, pick_device, to_network
 from segtalker.regions import Region
-from segtalker.stages import Compute, Painter, Talker, from_network, pick_device, to_network, weights_path
-from segtalker.weights.checkpoint import load_weights
+from segtalker.stages import SpeechWindows
+from segtalker.weights.checkpoint import load_weights, weights_path
 from tests.dubbing import tiny_weights
 
 SIZE = 32
@@ -43,7 +44,7 @@ def speech() -> ArraySource:
 
 def talk(networks, maps, speech, times=TIMES, references=None) -> np.ndarray:
     references = np.repeat(maps[:1], len(maps), 0) if references is None else references
-    return Talker(networks["tsg"], Compute(CPU)).talk(maps, references, speech, times)
+    return Talker(networks["tsg"], Compute(CPU)).talk(maps, references, SpeechWindows.read(speech, times))
 
 
 def test_speech_changes_the_lower_half_only(networks, maps, speech):
@@ -73,6 +74,29 @@ def test_maps_of_another_size_than_the_network_keep_their_size(networks, maps, s
     assert talking.shape == large.shape
     assert np.array_equal(talking[:, :SIZE], large[:, :SIZE])
     assert (talking[:, ::2, ::2] == talk(networks, maps, speech)).mean() > 0.8
+
+
+def test_frames_of_two_speeches_together_are_those_of_each(networks, maps, speech):
+    other = ArraySource(np.roll(speech.samples(0, 16000), 4000))
+    late = [Fraction(200 + index, 25) for index in range(6)]
+    heard = [SpeechWindows.read(speech, TIMES), SpeechWindows.read(other, late)]
+    talker, reference = Talker(networks["tsg"], Compute(CPU)), np.repeat(maps[:1], 6, 0)
+    apart = [talker.talk(maps, reference, windows) for windows in heard]
+    twice = np.concatenate([maps, maps]), np.concatenate([reference, reference])
+    together = talker.talk(*twice, SpeechWindows.join(heard))
+    assert (together == np.concatenate(apart)).mean() > 0.9999
+    assert (apart[0] != apart[1]).any()
+
+
+def test_painting_two_people_together_is_painting_each(networks, maps):
+    crops = np.random.default_rng(0).integers(0, 255, (2, 6, SIZE, SIZE, 3), np.uint8)
+    painter = Painter(networks["sgi"], Compute(CPU, batch=4))
+    codes = [painter.encode(own, maps) for own in crops]
+    apart = np.concatenate([painter.paint(maps, own) for own in codes])
+    each = np.concatenate([np.repeat(own[None], len(maps), 0) for own in codes])
+    together = painter.paint(np.concatenate([maps, maps]), each)
+    assert np.abs(together.astype(int) - apart).max() <= 1
+    assert np.abs(apart[:6].astype(int) - apart[6:]).max() > 1
 
 
 def test_painting_in_batches_equals_painting_one_by_one(networks, maps):

@@ -135,7 +135,7 @@ def read_samples(
             some = np.arange(track.num_frames) % (1 + track.num_frames // _LOOKED_AT) == 0
             looks = style_frames(track, some, 8)
             frames = (next(iter(source.read(index, index + 1))) for index in looks)
-            colours[track.track_id] = reader.fit([reader.cut(frame, track) for frame in frames])
+            colours[track.track_id] = reader.fit(reader.cut(frames, track))
         arrays = _arrays_for(piece.stop - piece.start, reader.size, fields)
         for begin in range(piece.start, piece.stop, batch):
             indices = range(begin, min(begin + batch, piece.stop))

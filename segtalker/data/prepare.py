@@ -25,7 +25,7 @@ from segtalker.data.outcome import Outcome, find_outcome, keep_skipped, publish,
 from segtalker.data.quality import NotUsable, QualityConfig, check_faces, check_sound, check_sync
 from segtalker.data.shards import FPS, ShardWriter
 from segtalker.errors import FaceNotFound, SegTalkerError
-from segtalker.extract import FaceReader
+from segtalker.extract import FaceReader, LocalCropParser
 from segtalker.faces.detect import FaceBackend, FacesConfig, load_backend
 from segtalker.faces.speaker import SpeakerSpec, choose_speaker
 from segtalker.faces.track import TrackConfig
@@ -152,7 +152,7 @@ def _prepare(row: ClipRow, cfg: PrepareConfig, tools: Tools, work: Path, known: 
     pieces = cut_pieces(own, longest, int(cfg.quality.min_s * FPS))
     if not pieces:
         raise NotUsable("face lost: no stretch is long enough")
-    reader = FaceReader(tools.backend, tools.parser, cfg.size, StageClock())
+    reader = FaceReader(LocalCropParser(tools.backend, tools.parser), cfg.size, StageClock())
     provenance = {**row_to_values(row), "prepared": PREPARE_VERSION, "config": config_hash(cfg)}
     areas, count, curve = np.zeros(NUM_REGIONS, np.int64), 0, no_curve()
     with ShardWriter(work / "samples", packing=cfg.fields.packing) as writer:

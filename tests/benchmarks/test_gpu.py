@@ -17,6 +17,7 @@ from segtalker.media.read import probe
 from segtalker.models.sgi import SGIConfig
 from segtalker.models.tsg import TSG, TSGConfig
 from segtalker.person import AnalysisConfig
+from segtalker.pipeline import SegTalker
 from segtalker.regions import Region
 from segtalker.training.run import load_train_config
 from tests.dubbing import BlobFaces, talking_clip
@@ -125,7 +126,7 @@ def test_a_training_that_does_not_fit_is_reported_and_the_rest_goes_on(monkeypat
 
 def test_a_dub_by_random_networks_moves_mouths_and_is_measured(tmp_path):
     config = DubConfig(device="cpu", analysis=AnalysisConfig(style_frames=1))
-    talker = gpu.RandomSegTalker(config, *smoke_networks(), BlobFaces())
+    talker = SegTalker(config, gpu.RandomStages(config, *smoke_networks(), BlobFaces()))
     video = talking_clip(tmp_path / "talk.mp4", 10)
     figures = gpu.dub_figures(talker, 0.4, tmp_path, [], video)
     assert figures["frames_per_second_512"] > 0 and figures["dub_precision"] == "fp32"
@@ -140,7 +141,8 @@ def test_a_dub_without_face_models_was_not_run(monkeypatch, tmp_path):
 
     monkeypatch.setattr(gpu, "portrait_clip", missing)
     notes: list[str] = []
-    figures = gpu.dub_figures(gpu.RandomSegTalker(DubConfig(), *smoke_networks()), 1, tmp_path, notes)
+    talker = SegTalker(DubConfig(), gpu.RandomStages(DubConfig(), *smoke_networks()))
+    figures = gpu.dub_figures(talker, 1, tmp_path, notes)
     assert figures["frames_per_second_512"] == figures["share_tsg"] == "not run"
     assert notes == ["dub: the face models are not here."]
 

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from segtalker.audio.source import ArraySource
 from segtalker.dub_config import DubConfig, NetworkConfig
+from segtalker.local_stages import Compute, LocalStages, load_networks
 from segtalker.media.read import read_frames
 from segtalker.media.write import EncodeConfig
 from segtalker.pipeline import SegTalker
 from segtalker.regions import REGION_FROM_RAW, Region
-from segtalker.stages import Compute, Networks, load_networks
+from segtalker.stages import Networks, SpeechWindows
 from segtalker.training.adapt import AdaptConfig, adapt
 from tests.dubbing import BlobFaces, talking_clip, tiny_weights, write_speech
 
@@ -51,8 +52,9 @@ def crops() -> NDArray[np.uint8]:
 def test_speech_draws_the_maps_that_it_draws_on_the_cpu(weights):
     time = np.arange(16000) / 16000
     speech = ArraySource((0.4 * np.sin(2 * np.pi * 150 * time)).astype(np.float32))
+    heard = SpeechWindows.read(speech, TIMES)
     drawn = [
-        on(device, weights).talker.talk(maps(), np.repeat(maps()[:1], 6, 0), speech, TIMES)
+        on(device, weights).talker.talk(maps(), np.repeat(maps()[:1], 6, 0), heard)
         for device in ("cpu", "cuda")
     ]
     assert (drawn[0] == drawn[1]).mean() > 0.999  # scores of two classes may be equal but for rounding
@@ -90,7 +92,9 @@ def test_a_dub_is_the_one_of_the_cpu(weights, tmp_path: Path):
     pictures = []
     for device in ("cpu", "cuda"):
         output = tmp_path / f"{device}.mp4"
-        report = SegTalker(replace(plain, device=device), BlobFaces()).dub(clip, speech, output, quiet=True)
+        cfg = replace(plain, device=device)
+        segtalker = SegTalker(cfg, LocalStages(cfg, BlobFaces()))
+        report = segtalker.dub(clip, speech, output, quiet=True)
         assert report.synthesized == 10
         pictures.append(np.stack([frame.image.astype(int) for frame in read_frames(output)]))
     assert (np.abs(pictures[0] - pictures[1]) <= 1).mean() > 0.999
