@@ -8,10 +8,16 @@ always of the published size. Files are in the page cache, as just after a downl
 
     max_error            largest difference of an output; outputs that random numbers make much larger or
                          smaller than learned ones (pictures, SyncNet's vectors) by their largest value
-    rows_without_test    rows for which pytest collects no test that does the same
+    rows_without_test    rows of the whole registry for which pytest collects no test of its own
     load_seconds_1024    the 1024 px generator, imported and loaded: median of 3, of the slower layout
     peak_memory_ratio    resident memory that this took on top, over the file's size: the worst of both
                          layouts and, in full, of the largest other file
+
+Rows with a network have a test that does the same as this. The others are used as they are published, without
+a network of ours, so that there are no equations to compare with: their tests bring the file in and run it
+through our interface. For MediaPipe's these are the real files, which must see in a portrait what is in it
+(skipped where they were not fetched); for InsightFace's pack, an archive of its names and a stand-in for the
+package that runs it, which says nothing about the pack's numbers.
 
 In the table, parameters and keys are of the published size; `range` is the least range of a reference's
 output: where it is nothing, a small error says nothing.
@@ -42,7 +48,12 @@ TARGETS = {
     "peak_memory_ratio": "<= 1.3",
 }
 GENERATOR = "stylegan2_ffhq_1024"
-TEST = "test_a_row_of_the_registry"
+TESTS = (
+    "test_cases.py::test_a_row_of_the_registry",
+    "test_as_published.py::test_a_file_of_mediapipe",
+    "test_as_published.py::test_a_pack_of_insightface",
+)
+"""In `tests/weights`; each has rows for parameters."""
 _ROOT = Path(next(iter(tests.__path__))).parent
 _REPEATS = 3
 _MB = 1e6
@@ -57,12 +68,12 @@ def run(quick: bool) -> dict[str, Any]:
     rows = [measured(subject) for subject in subjects if subject.row in known]
     rows += [] if quick else [measured(layouts[1])]
     table(rows)
-    untested = rows_without_test(networks)
+    untested = rows_without_test(row.name for row in ROWS)
     log(f"without a test: {', '.join(untested) or 'none'}")
     return {
         "max_error": max(row["max_error"] for row in rows),
         "max_error_of": max(rows, key=lambda row: row["max_error"])["network"],
-        "rows": len(networks),
+        "rows": len(ROWS),
         "rows_without_test": len(untested),
         **generator_figures(layouts, [] if quick else rows),
         "used_as_published": ", ".join(row.name for row in ROWS if row.network is None),
@@ -130,13 +141,14 @@ def passed(subject: Subject) -> tuple[int, list[Passage]]:
 
 
 def rows_without_test(rows: Iterable[str]) -> list[str]:
-    """Those of `rows` that `TEST`, as pytest collects it, does not write, import and run."""
-    where = f"{_ROOT / 'tests' / 'weights' / 'test_cases.py'}::{TEST}"
-    command = [sys.executable, "-m", "pytest", "-o", "addopts=", "--collect-only", "-q", where]
+    """Those of `rows` that none of `TESTS`, as pytest collects them, has for a parameter."""
+    where = [str(_ROOT / "tests" / "weights" / test) for test in TESTS]
+    command = [sys.executable, "-m", "pytest", "-o", "addopts=", "--collect-only", "-q", *where]
     found = subprocess.run(command, capture_output=True, text=True, cwd=_ROOT)
     if found.returncode != 0:
-        raise SegTalkerError(f"{where}: pytest cannot collect it: {found.stdout[-500:]}{found.stderr[-500:]}")
-    tested = set(re.findall(rf"::{TEST}\[([^]]+)]", found.stdout))
+        told = f"{found.stdout[-500:]}{found.stderr[-500:]}"
+        raise SegTalkerError(f"{', '.join(TESTS)}: pytest cannot collect them: {told}")
+    tested = set(re.findall(r"::\w+\[([^]]+)]", found.stdout))
     return [row for row in rows if row not in tested]
 
 
