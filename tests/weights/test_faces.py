@@ -31,11 +31,9 @@ HEADS = {"alex": official_faces.alexnet, "vgg": official_faces.vgg16}
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, and a registry to which files of random numbers are as good as the published ones."""
-    monkeypatch.setenv("SEGTALKER_CACHE", str(tmp_path / "cache"))
+def any_bytes(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry to which files of random numbers are as good as the published ones."""
     forget_hashes(monkeypatch, "bisenet", "irse50", "maskgan_unet", "lpips_alex", "lpips_vgg")
-    return tmp_path / "cache"
 
 
 def pictures(count: int, *size: int) -> Tensor:
@@ -43,13 +41,15 @@ def pictures(count: int, *size: int) -> Tensor:
 
 
 def assert_same(found: Tensor, expected: Tensor) -> None:
-    assert found.shape == expected.shape and expected.std() > 1e-2
+    """To 1e-4, of outputs that are about one, as learned ones are."""
+    assert found.shape == expected.shape and expected.std() > 1e-2 and expected.abs().max() < 20
     assert (found - expected).abs().max() < 1e-4
 
 
 @torch.no_grad()
 def test_bisenet_in_torchs_older_format_parses_as_its_equations_say(tmp_path: Path):
-    values = drawn(official_faces.bisenet(), 1)
+    # At a gain of 2 its sums grow to logits of a hundred, of which 1e-4 is the rounding of single precision.
+    values = drawn(official_faces.bisenet(), 1, gain=1)
     torch.save(values, tmp_path / "79999_iter.pth", _use_new_zipfile_serialization=False)
     assert not zipfile.is_zipfile(tmp_path / "79999_iter.pth")
     done = import_file(tmp_path / "79999_iter.pth")

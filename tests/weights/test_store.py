@@ -20,12 +20,6 @@ from tests.weights.rows import DATA, PACK, list_rows, small_row
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("SEGTALKER_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
 def ours(monkeypatch: pytest.MonkeyPatch) -> WeightsRow:
     """A row of which the cache keeps a file of ours, whose hash nobody has published."""
     row = small_row(name="small", filename="small.safetensors", network="generator")
