@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster import local_cluster
+from tests.serve.https_server import https_server  # noqa: F401 - a fixture
 
 
 @pytest.fixture(scope="session")
