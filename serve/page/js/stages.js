@@ -1,0 +1,50 @@
+// The list of stages of a dub, each with its bar.
+import { bytes, byId, make, say, sentence } from "./dom.js";
+
+export function clearStages() {
+  byId("stages").replaceChildren();
+  byId("stages").hidden = true;
+}
+
+// stages: [{ stage, done, total | null, unit }] in order, the last one being current. Stages that are not
+// named any more stay as they were: the upload comes before the first one that the service tells.
+export function showStages(stages) {
+  const list = byId("stages");
+  list.hidden = list.hidden && stages.length === 0;
+  for (const stage of stages) {
+    const row = [...list.children].find((item) => item.dataset.stage === stage.stage) ?? addRow(stage.stage);
+    fill(row, stage);
+  }
+  const rows = [...list.children];
+  const current = rows.findLast((row) => stages.some(({ stage }) => row.dataset.stage === stage));
+  rows.forEach((row) => row.classList.toggle("is-done", row !== current || row.dataset.full === "true"));
+}
+
+function addRow(stage) {
+  const bar = make("progress", { "aria-label": sentence(stage) });
+  const row = make(
+    "li",
+    { class: "stage", "data-stage": stage },
+    make("span", { class: "stage-name" }, sentence(stage)),
+    bar,
+    make("span", { class: "stage-count" }),
+  );
+  byId("stages").append(row);
+  return row;
+}
+
+function fill(row, { done, total, unit }) {
+  const bar = row.querySelector("progress");
+  if (total) {
+    bar.max = total;
+    bar.value = Math.min(done, total);
+  } else bar.removeAttribute("value"); // how much there is to do is not known
+  row.dataset.full = String(Boolean(total) && done >= total);
+  say(row.querySelector(".stage-count"), amount(done, total, unit));
+}
+
+function amount(done, total, unit) {
+  if (unit === "B") return total ? `${bytes(done)} of ${bytes(total)}` : bytes(done);
+  const units = (count) => (count === 1 ? unit : `${unit}s`);
+  return total ? `${done} of ${total} ${units(total)}` : `${done} ${units(done)}`;
+}
