@@ -2,15 +2,15 @@
 
     python -m ray_jobs.train syncnet configs/mini/syncnet.yaml --storage s3://bucket/runs --workers 4
 
-A run is named by its network and configuration: the same command goes on where the last committed checkpoint
-was, with any number of workers. Its folder in the storage is that of `segtalker train`.
+A run is named by its network and configuration, or by --run: the same command goes on where the last
+committed checkpoint was, with any number of workers. Its folder in the storage is that of `segtalker train`.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,35 +33,45 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from ray_jobs.context import OUTCOME, train_worker
 from ray_jobs.paths import kept
 from ray_jobs.scale import Scale, check_room
+from ray_jobs.train_options import build_parser
 from ray_jobs.validation import validate_checkpoint
-from segtalker.cli_arguments import add_overrides
-from segtalker.config import config_hash, to_yaml
+from segtalker.config import config_hash
 from segtalker.errors import ConfigError, SegTalkerError
-from segtalker.storage import exists, is_local, join, read_bytes, write_bytes
-from segtalker.training.run import TASKS, load_train_config, make_task
+from segtalker.storage import exists, is_local, join, read_bytes
+from segtalker.training.run import load_train_config, make_task
+from segtalker.training.run_config import keep_config, refuse_other_config
 from segtalker.training.steps import split_batch
 
 _STARTS_WITHOUT_ROOM = 10  # of a minute each, when nodes go away during the run
 
 
 def train(
-    network: str, config: Path | str | None, overrides: Sequence[str], storage: str, scale: Scale
+    network: str,
+    config: Path | str | None,
+    overrides: Sequence[str],
+    storage: str,
+    scale: Scale,
+    name: str = "",
 ) -> dict[str, Any]:
     """Train, or go on, or find the run finished; returns what came out, with the URI of the weights.
 
-    Mistakes that can be seen from here are raised before a worker starts.
+    name: of the run's folder in the storage; by default that of its network and configuration. Mistakes that
+    can be seen from here are raised before a worker starts.
     """
     cfg = load_train_config(network, config, overrides)
-    name = f"{network}-{config_hash(cfg)}"
+    name = name or f"{network}-{config_hash(cfg)}"
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
+        raise ConfigError(f"--run {name}: a name is of letters, digits, '.', '_' and '-'.")
     root = storage_root(storage)
     run = join(root, name)
+    refuse_other_config(run, cfg, "--run")
     if not exists(join(run, OUTCOME)):
         check_config(network, cfg, scale)
         if not ray.is_initialized():
             ray.init()
         if not scale.wait_for_nodes:
             check_room(scale, [node["Resources"] for node in ray.nodes() if node["Alive"]])
-        write_bytes(join(run, "config.yaml"), to_yaml(cfg).encode())
+        keep_config(run, cfg)
         job = {
             "network": network,
             "cfg": cfg,
@@ -161,63 +171,6 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:400]
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m ray_jobs.train",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Train a network on a Ray cluster; the same command again goes on, or finds it finished.",
-        epilog="Paths in CONFIG are those that all nodes see: absolute, or in the job's working directory.\n"
-        "The batch size of CONFIG is that of all workers together.\n\n"
-        "on a cluster:\n"
-        "  ray job submit --address http://HEAD:8265 --working-dir . -- python -m ray_jobs.train \\\n"
-        "    tsg configs/mini/tsg.yaml --storage s3://bucket/runs --workers 4 --gpus-per-worker 1\n"
-        "on this machine:\n"
-        "  python -m ray_jobs.train syncnet configs/smoke/syncnet.yaml --storage runs --workers 2",
-    )
-    parser.add_argument("network", choices=list(TASKS), help="what to train")
-    parser.add_argument("config", type=Path, help="YAML file, as for `segtalker train`")
-    add_overrides(parser, "run.max_steps=1000")
-    parser.add_argument(
-        "--storage", required=True, metavar="URI", help="folder or bucket of all runs, seen by every node"
-    )
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
-    parser.add_argument(
-        "--max-workers",
-        type=int,
-        default=0,
-        metavar="N",
-        help="up to so many while there is room, also when nodes come and go (default: always --workers)",
-    )
-    parser.add_argument(
-        "--gpus-per-worker", type=float, default=0.0, metavar="G", help="default: 0, on the CPU"
-    )
-    parser.add_argument("--cpus-per-worker", type=float, default=1.0, metavar="C", help="default: 1")
-    parser.add_argument(
-        "--max-failures",
-        type=int,
-        default=3,
-        metavar="N",
-        help="restarts after a lost worker or node (default: 3; -1: no end)",
-    )
-    parser.add_argument(
-        "--hang-timeout",
-        type=int,
-        default=1200,
-        metavar="S",
-        help="seconds that workers wait for one that does not answer before all begin again (default: 1200)",
-    )
-    parser.add_argument(
-        "--validate-apart",
-        action="store_true",
-        help="held-out figures by one more task of a worker's size, into RUN/validation; the workers go on",
-    )
-    parser.add_argument(
-        "--wait-for-nodes", action="store_true", help="wait for a cluster that grows, instead of refusing"
-    )
-    return parser
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the job; a mistake of the user becomes one line on standard error."""
     options = build_parser().parse_args(argv)
@@ -232,7 +185,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             wait_for_nodes=options.wait_for_nodes,
             validate_apart=options.validate_apart,
         )
-        outcome = train(options.network, options.config, options.overrides, options.storage, scale)
+        what = (options.network, options.config, options.overrides)
+        outcome = train(*what, options.storage, scale, options.run)
     except SegTalkerError as error:
         print(f"ray_jobs.train: {error}", file=sys.stderr)
         return error.exit_code

@@ -43,7 +43,7 @@ def _try_to_load(name: str, state: TrainState, context: TrainContext) -> SegTalk
     if before is not None and (changes := _changes(before, state.loss_networks)):
         raise WeightsError(
             f"{name}: the objective of this run has changed: {'; '.join(changes)}; or begin anew in another "
-            "folder with --out."
+            "folder (--out; of ray_jobs.train: --run)."
         )
     return None
 
@@ -55,7 +55,7 @@ def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     changed = [key for key in before if key in now and before[key] != now[key] and before[key] and now[key]]
     return [
         *(
-            f"{key} was off and is on now (go on without it by --set {key}=null and --out FOLDER, this run's)"
+            f"{key} was off and is on now (go on without it by --set {key}=null in this run's folder)"
             for key in came
         ),
         *(f"{key} was on and is off now (import its file again)" for key in went),

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from segtalker.config import config_hash, load_config, load_yaml, parse_config, to_dict, to_yaml
+from segtalker.config import config_hash, load_config
 from segtalker.errors import ConfigError, SegTalkerError
 from segtalker.training.logging import RunLog
 from segtalker.training.loop import (
@@ -34,9 +34,9 @@ from segtalker.training.loop import (
 )
 from segtalker.training.provenance import training_lineage
 from segtalker.training.resume import resume
+from segtalker.training.run_config import keep_config, refuse_other_config
 from segtalker.training.state import TrainState, save_state
 from segtalker.training.steps import slow_precision
-from segtalker.weights.uses import AUTO
 
 TASKS: dict[str, tuple[str, str, str]] = {
     "speech": ("segtalker.training.speech_step", "SpeechTask", "SpeechTrainConfig"),
@@ -65,7 +65,8 @@ def train(
     """
     cfg = load_train_config(network, config_path, overrides)
     folder = Path(out) if out is not None else Path("runs") / f"{network}-{config_hash(cfg)}"
-    _keep_config(folder, cfg)
+    refuse_other_config(folder, cfg)
+    keep_config(folder, cfg)
     if cfg.run.threads:
         torch.set_num_threads(cfg.run.threads)
     context = LocalContext(folder / "checkpoints", cfg.run.device)
@@ -192,33 +193,6 @@ class _Keeper:
                 f"step {step}: the loss was not finite for {_MAX_BAD_LOSSES} steps. Lower the learning rate "
                 "or train with run.precision=fp32; the last checkpoint is from before."
             )
-
-
-def _keep_config(folder: Path, cfg: Any) -> None:
-    """Save the configuration beside the results; refuse to resume a run of another one."""
-    path = folder / "config.yaml"
-    folder.mkdir(parents=True, exist_ok=True)
-    if path.is_file():
-        before = parse_config(type(cfg), load_yaml(path))
-        if _what_matters(before) != _what_matters(cfg):
-            raise ConfigError(
-                f"{folder}: holds a run of another configuration ({path}). Choose another folder with --out."
-            )
-    path.write_text(to_yaml(cfg), encoding="utf-8")
-
-
-def _what_matters(cfg: Any) -> dict[str, Any]:
-    """The configuration without what may differ between a run and its continuation."""
-    values = to_dict(cfg)
-    for name in ("log_every", "save_every", "keep", "validate_every", "picture_every", "threads", "workers"):
-        values["run"].pop(name)
-    values["run"].pop("device")
-    if isinstance(values.get("networks"), dict):
-        # Whether `auto` found one, only the checkpoint knows, and `resume` compares.
-        values["networks"] = {
-            name: None if place == AUTO else place for name, place in values["networks"].items()
-        }
-    return values
 
 
 @contextmanager

@@ -205,6 +205,7 @@ def test_every_parameter_takes_part_in_every_step(network, tiny_corpus, tmp_path
         (["--workers", "3"], 2, "batch of 4 cannot be shared by 3 workers"),
         (["--workers", "2", "--set", "accumulate=4"], 2, "a batch of 2 cannot be accumulated in 4"),
         (["--workers", "0"], 2, "--workers must be >= 1"),
+        (["--run", "../mine"], 2, "--run ../mine: a name is of letters"),
         (["--hang-timeout", "0"], 2, "--hang-timeout 0: must be at least 1 second"),
         (["--workers", "2", "--max-workers", "1"], 2, "--max-workers 1 is less than --workers 2"),
         (["--workers", "2", "--max-workers", "4"], 2, "batch of 4 cannot be shared by 3 workers"),

@@ -12,7 +12,8 @@ from segtalker.errors import ConfigError, DataError, WeightsError
 from segtalker.readiness import PRESETS
 from segtalker.training.loop import LocalContext, RunConfig
 from segtalker.training.resume import resume
-from segtalker.training.run import _keep_config, load_train_config, run_task
+from segtalker.training.run import load_train_config, run_task
+from segtalker.training.run_config import keep_config, refuse_other_config
 from segtalker.training.state import list_states
 from tests.training.ranks import SharedContext, run_ranks
 from tests.training.toy import ToyTask
@@ -165,6 +166,18 @@ def test_a_checkpoint_from_before_the_networks_were_kept_goes_on(tmp_path):
 def test_a_network_of_auto_may_be_left_out_where_a_run_goes_on_and_none_may_be_named(tmp_path):
     smoke = PRESETS.parent / "smoke" / "sgi.yaml"
     for place in ("auto", "null", "auto"):
-        _keep_config(tmp_path, load_train_config("sgi", smoke, [f"networks.arcface={place}"]))
+        cfg = load_train_config("sgi", smoke, [f"networks.arcface={place}"])
+        refuse_other_config(tmp_path, cfg)
+        keep_config(tmp_path, cfg)
+    other = load_train_config("sgi", smoke, ["networks.arcface=other.safetensors"])
     with pytest.raises(ConfigError, match="holds a run of another configuration"):
-        _keep_config(tmp_path, load_train_config("sgi", smoke, ["networks.arcface=other.safetensors"]))
+        refuse_other_config(tmp_path, other)
+
+
+@pytest.mark.parametrize("text", ["[", "run: {steps: 1}", "text"])
+def test_a_configuration_that_nobody_can_read_is_named(text, tmp_path):
+    (tmp_path / "config.yaml").write_text(text)
+    cfg = load_train_config("sgi", PRESETS.parent / "smoke" / "sgi.yaml")
+    with pytest.raises(ConfigError, match=r"config\.yaml: cannot be read .*with --run\.") as error:
+        refuse_other_config(tmp_path, cfg, "--run")
+    assert "\n" not in str(error.value)
