@@ -9,7 +9,8 @@ data/FOLDER/log/000001.json    claims, releases and the outcome, each by conditi
 data/FOLDER/beats/000001.json  sign of life of the driver whose claim has this number
 data/FOLDER/work/...           finished pieces
 data/FOLDER/results/000001/    what the driver of this claim has made; visible once the outcome names it
-data/FOLDER/callback.json      how far telling has come
+data/FOLDER/calls/000001.json  attempts to tell that the job has ended
+data/FOLDER/callback.json      how telling has ended
 """
 
 from __future__ import annotations
@@ -49,6 +50,10 @@ class Layout:
             raise JobNotFound(f"There is no job {job[:40]!r}: that is not the id of a job.")
         return storage.join(self.root, "jobs", f"{job}.json")
 
+    def all(self, kind: str) -> str:
+        """Everything of a kind: `jobs`, `open`, `calls`, `owners` or `data`."""
+        return storage.join(self.root, kind)
+
     def marker(self, kind: str, folder: str) -> str:
         """`open` or `calls`."""
         return storage.join(self.root, kind, folder)
@@ -71,7 +76,7 @@ class Layout:
 
     def folders(self, kind: str) -> list[FolderName]:
         """What is marked as `open`, `calls`, or lies in `data`; oldest first."""
-        found = map(FolderName.parse, storage.list_names(storage.join(self.root, kind)))
+        found = map(FolderName.parse, storage.list_names(self.all(kind)))
         return sorted(filter(None, found), key=lambda name: (name.made, name.text))
 
     def read_job(self, job: str) -> Job | None:

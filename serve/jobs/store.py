@@ -23,6 +23,7 @@ from serve.jobs.layout import Layout
 from serve.jobs.leases import Leases
 from serve.jobs.log import Entry, Log
 from serve.jobs.record import JobNotFound, JobOpen, JobRequest, JobView, Outcome, result_file
+from serve.jobs.sweep import sweep
 
 _BLOCK_BYTES = 1 << 20
 
@@ -148,6 +149,13 @@ class JobStore:
         if found is None:
             raise JobNotFound(f"There is no piece {name[:60]!r} of a job {job[:40]!r}.")
         storage.get_file(self.layout.data(found.folder, "work", name), local)
+
+    def sweep(self, now: float) -> dict[str, int]:
+        """Delete jobs that ended `cfg.retention_h` ago, and what crashes left. now: UTC seconds.
+
+        Returns how many: `deleted`, `litter`, and `failures`, which the next sweep tries again.
+        """
+        return sweep(self.layout, self._known, self.delete, self.cfg.retention_h * 3600, now)
 
     def _load(self, job: str) -> KnownJob | None:
         return self._known.load(job) if is_job_id(job) else None
