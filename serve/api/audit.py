@@ -1,0 +1,57 @@
+"""Who did what to which job: a JSON line for each event, in the log `segtalker.audit` and perhaps a file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, Literal
+
+from segtalker.errors import ConfigError
+from serve.api.auth import Caller
+
+Event = Literal["accepted", "repeated", "refused", "cancelled", "deleted", "ended"]
+_log = logging.getLogger("segtalker.audit")
+_REMEMBERED = 10_000
+
+
+class Audit:
+    """Writes the lines; several processes may share a file, since each line is one append."""
+
+    def __init__(self, file: str | None = None) -> None:
+        """`ConfigError` if the file cannot be written."""
+        self._file: int | None = None
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        if file is not None:
+            path = Path(file).expanduser()
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+            except OSError as error:
+                raise ConfigError(f"api.audit_file: {path} cannot be written ({error.strerror}).") from error
+
+    def write(self, event: Event, caller: Caller, job: str | None = None, **facts: Any) -> None:
+        """One line; facts: sizes, a code, a state. Never the content or a token."""
+        if job is not None and event in ("ended", "cancelled"):
+            self._ended[job] = None
+            if len(self._ended) > _REMEMBERED:
+                self._ended.popitem(last=False)
+        line = {"time": round(time.time(), 3), "event": event, "token": caller.name, "client": caller.address}
+        text = json.dumps({**line, "job": job, **facts})
+        _log.info("%s", text)
+        if self._file is not None:
+            os.write(self._file, text.encode() + b"\n")
+
+    def ended(self, caller: Caller, job: str, state: str) -> None:
+        """The end of a job, the first time that this process shows it to its owner."""
+        if job not in self._ended:
+            self.write("ended", caller, job, state=state)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
