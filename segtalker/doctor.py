@@ -116,7 +116,8 @@ def _encoders() -> list[Finding]:
 
 
 def _face_models() -> list[Finding]:
-    from segtalker.weights.store import remedy, status
+    from segtalker.weights.remedies import remedy
+    from segtalker.weights.store import status
 
     findings = []
     runners = [name for name in ("ai_edge_litert", "cv2") if importlib.util.find_spec(name)]
@@ -201,7 +202,7 @@ def _extras() -> list[Finding]:
     if findings[-1].state == "ok":
         from segtalker.faces.insight import PACK, find_pack
         from segtalker.weights.registry import rows_of
-        from segtalker.weights.store import remedy
+        from segtalker.weights.remedies import remedy
 
         pack = find_pack()
         detail = (

@@ -20,8 +20,9 @@ from segtalker.storage import is_local, local_path
 from segtalker.training.run import TASKS, load_train_config
 from segtalker.training.sgi_losses import LossNetworksConfig, SGILossConfig, loss_networks
 from segtalker.weights.registry import ROWS, WeightsRow, rows_of, with_source
+from segtalker.weights.remedies import fetch_command, import_command
 from segtalker.weights.starts import STARTS
-from segtalker.weights.store import fetch_command, import_command, status
+from segtalker.weights.store import status
 from segtalker.weights.uses import weights_of
 
 PRESETS = Path(__file__).parents[1] / "configs" / "paper"

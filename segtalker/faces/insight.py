@@ -22,7 +22,8 @@ from segtalker.faces.detect import FacesConfig, LiteRTFaces
 from segtalker.faces.identity import aligned_face
 from segtalker.types import Face, Image, Points
 from segtalker.weights.registry import rows_of
-from segtalker.weights.store import path_of, remedy
+from segtalker.weights.remedies import remedy
+from segtalker.weights.store import path_of
 
 PACK = "buffalo_l"
 """Its name in the registry, and with its publisher."""

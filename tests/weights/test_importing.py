@@ -26,7 +26,8 @@ from segtalker.weights.convert import stylegan2
 from segtalker.weights.convert.avhubert import audio_path
 from segtalker.weights.convert.layouts import LAYOUTS, recognise
 from segtalker.weights.foreign import ForeignFile
-from segtalker.weights.importing import import_file, licence_of
+from segtalker.weights.importing import import_file
+from segtalker.weights.lineage import licence_of
 from segtalker.weights.partial import Place, generator_in_sgi, start_from
 from segtalker.weights.pickles.tensors import InMemory
 from segtalker.weights.registry import WeightsRow

@@ -1,8 +1,9 @@
 """I3D (arXiv 1705.07750) trained on Kinetics-400, whose logits are the features of FVD (arXiv 1812.01717).
 
-Inception's blocks with 3D kernels, padded as TensorFlow's SAME does. Names follow the port in
-github.com/hassony2/kinetics_i3d_pytorch, whose TorchScript form (`i3d_torchscript.pt`, class `i3dpt_jit.I3D`)
-came with StyleGAN-V (arXiv 2112.14683): 344 state entries, 12,697,264 parameters.
+Inception's blocks with 3D kernels, padded as TensorFlow's SAME does: 344 state entries and 12,697,264
+parameters, by the names of the public port github.com/hassony2/kinetics_i3d_pytorch. That the file of FVD
+(`i3d_torchscript.pt`, which came with StyleGAN-V, arXiv 2112.14683) has the same ones is inferred from the
+public port, of which it seems to be the TorchScript form: the file was not read here. Others are refused.
 
 Shape legend: N batch, T frames (16 for FVD, 9 at least), C channels, H W picture (224).
 """
@@ -139,8 +140,9 @@ def pad_same(x: Tensor, kernel: Kernel, stride: Kernel) -> Tensor:
 def scale_videos(videos: Tensor) -> Tensor:
     """Videos [N, 3, T, H, W], RGB in 0-255, to what the network takes: float [N, 3, T, 224, 224] in [-1, 1].
 
-    Bilinear without aligned corners, every frame by itself, then x / 255 * 2 - 1: what StyleGAN-V's file
-    does when it is called with `resize=True, rescale=True`. The whole picture is kept, whatever its shape.
+    Bilinear without aligned corners, every frame by itself, then x / 255 * 2 - 1: what the file of FVD should
+    do when it is called with `resize=True, rescale=True`. That is inferred from the public port, which wants
+    [-1, 1] at 224 px; nothing of the file is ever run. The whole picture is kept, whatever its shape.
     """
     batch, _, frames = videos.shape[:3]
     pictures = videos.transpose(1, 2).flatten(0, 1).float()

@@ -1,7 +1,7 @@
 """The two networks in whose features Fréchet distances are taken: Inception v3 (FID) and I3D (FVD).
 
-Our modules have their published names. I3D is published as a TorchScript program, out of which its tensors
-are read.
+Our modules have their published names; those in I3D's file, a TorchScript program out of which the tensors
+are read, are inferred from the public port (`models.frozen.i3d`).
 """
 
 from __future__ import annotations
