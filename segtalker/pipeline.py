@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import segtalker
@@ -9,6 +10,7 @@ from segtalker.analysis import Analysis, analyse
 from segtalker.config import config_hash
 from segtalker.dub_config import DubConfig, NetworkConfig
 from segtalker.extract import FaceReader
+from segtalker.faces.speaker import parse_speaker
 from segtalker.local_stages import LocalStages
 from segtalker.media.audio import Speech, audio_layout, decode_speech
 from segtalker.media.read import probe
@@ -101,10 +103,11 @@ class SegTalker:
 
     def run_key(self, video: Path, speech: Path) -> str:
         """Names everything that the result depends on."""
-        hashes = self.stages.networks.hashes.values()
-        return run_key(
-            content_digest(video, speech), config_hash(self.config), *hashes, segtalker.__version__
-        )
+        cfg, inputs, hashes = self.config, [video, speech], self.stages.networks.hashes.values()
+        spec = parse_speaker(cfg.speaker)
+        if spec.photo is not None and spec.photo.is_file():  # what is on it counts, not where it lies
+            cfg, inputs = replace(cfg, speaker="largest"), [*inputs, spec.photo]
+        return run_key(content_digest(*inputs), config_hash(cfg), *hashes, segtalker.__version__)
 
     def _open(self, info: VideoInfo, voice: Speech) -> FrameSource:
         if not info.is_image:

@@ -1,57 +1,109 @@
-"""One Ray Serve deployment around the pipeline: POST /dub with paths that the service sees, get the report.
+"""The service as one Ray Serve application.
 
-serve run serve.app:build config=dub.yaml
+serve run serve.app:app                          # everything by default, on 127.0.0.1:8000
+serve run serve.app:build config=service.yaml    # an operator's choices (`serve.config.ServiceConfig`)
+serve deploy configs/serve.yaml                  # on a cluster
 """
 
-import asyncio  # no postponed annotations here: Serve rebuilds the routes where their names do not resolve
-from dataclasses import asdict
+from __future__ import annotations
+
 from typing import Any
 
-from fastapi import FastAPI, HTTPException
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
+from ray.serve.config import AutoscalingConfig
 
-from segtalker.config import load_config
-from segtalker.errors import SegTalkerError
-from segtalker.pipeline import DubConfig, SegTalker
+from segtalker.config import apply_overrides, load_yaml, parse_config, to_dict
+from serve.config import ServiceConfig, StageConfig
+from serve.deployments import STAGES
+from serve.driver import Driver, FusedDriver, Ingress
 
-api = FastAPI(title="SegTalker")
-
-
-class DubRequest(BaseModel):
-    """Where to read and where to write."""
-
-    model_config = ConfigDict(extra="forbid")
-    video: str
-    speech: str
-    output: str
+_HEALTH: dict[str, Any] = {"health_check_period_s": 10.0, "health_check_timeout_s": 60.0}
+_QUIET = {"enable_access_log": False}
+_MANY = 1000  # uploads, events and streams that one ingress replica holds open
 
 
-class BuildArguments(BaseModel):
-    """Arguments of the application."""
+class Arguments(BaseModel):
+    """Arguments of the application; keys of `service` and `set` are checked against `ServiceConfig`."""
 
     model_config = ConfigDict(extra="forbid")
-    config: str | None = None  # YAML file of a `DubConfig`
+    config: str | None = None
+    """YAML file of a `ServiceConfig`, on the machine where the application is built."""
+    service: dict[str, Any] = Field(default_factory=dict)
+    """The same in place, on top of the file."""
+    set: list[str] = Field(default_factory=list)
+    """KEY=VALUE, on top of both."""
 
 
-@serve.deployment(max_ongoing_requests=1, max_queued_requests=8, logging_config={"enable_access_log": False})
-@serve.ingress(api)
-class Dubber:
-    """One replica: its networks are loaded once; one dub at a time, a few more may wait."""
-
-    def __init__(self, config: str | None) -> None:
-        self._segtalker = SegTalker(load_config(DubConfig, config))
-
-    @api.post("/dub")
-    async def dub(self, request: DubRequest) -> dict[str, Any]:
-        """Dub one clip; a mistake of the caller comes back as one sentence with status 422."""
-        paths = (request.video, request.speech, request.output)
-        try:
-            return asdict(await asyncio.to_thread(self._segtalker.dub, *paths, quiet=True))
-        except SegTalkerError as error:
-            raise HTTPException(422, str(error)) from error
-
-
-def build(args: BuildArguments) -> serve.Application:
+def build(args: Arguments) -> serve.Application:
     """The application, for `serve run` and for YAML files."""
-    return Dubber.bind(args.config)  # type: ignore[attr-defined]  # the decorators turn it into a Deployment
+    values = {**(load_yaml(args.config) if args.config else {}), **args.service}
+    return compose(parse_config(ServiceConfig, apply_overrides(values, args.set)))
+
+
+def compose(cfg: ServiceConfig) -> serve.Application:
+    """Bind the deployments of a configuration to each other."""
+    config, dub = to_dict(cfg), to_dict(cfg.dub)
+    if cfg.graph == "fused":
+        driver = _driver(cfg, FusedDriver).bind(config)
+        stages = dict.fromkeys(STAGES, driver)
+    else:
+        stages = {name: _stage(name, getattr(cfg, name)).bind(dub, getattr(cfg, name)) for name in STAGES}
+        driver = _driver(cfg, Driver).bind(config, stages)
+    ingress: Any = serve.deployment(
+        Ingress,
+        name="Ingress",
+        num_replicas=cfg.api.replicas,
+        ray_actor_options={"num_cpus": cfg.api.cpus},
+        max_ongoing_requests=_MANY,
+        max_queued_requests=_MANY,
+        logging_config=_QUIET,
+        graceful_shutdown_timeout_s=30,
+        **_HEALTH,
+    )
+    return ingress.bind(config, driver, stages)
+
+
+def _stage(name: str, cfg: StageConfig) -> Any:
+    """The deployment of one stage; a fixed number of replicas, or as many as its calls want."""
+    scaling: dict[str, Any] = {"num_replicas": cfg.min_replicas}
+    if cfg.max_replicas > cfg.min_replicas:
+        scaling = {
+            "autoscaling_config": AutoscalingConfig(
+                min_replicas=cfg.min_replicas,
+                max_replicas=cfg.max_replicas,
+                target_ongoing_requests=cfg.target_ongoing,
+                upscale_delay_s=cfg.upscale_s,
+                downscale_delay_s=cfg.downscale_s,
+                metrics_interval_s=min(2.0, cfg.upscale_s),
+                look_back_period_s=max(5.0, cfg.upscale_s),
+            )
+        }
+    return serve.deployment(
+        STAGES[name],
+        name=STAGES[name].__name__,
+        ray_actor_options={"num_cpus": cfg.cpus, "num_gpus": cfg.gpus},
+        max_ongoing_requests=cfg.ongoing,
+        max_queued_requests=cfg.queued,
+        logging_config=_QUIET,
+        graceful_shutdown_timeout_s=60,
+        **scaling,
+        **_HEALTH,
+    )
+
+
+def _driver(cfg: ServiceConfig, kind: type) -> Any:
+    return serve.deployment(
+        kind,
+        name="Driver",
+        num_replicas=cfg.driver.replicas,
+        ray_actor_options={"num_cpus": cfg.driver.cpus, "num_gpus": cfg.driver.gpus},
+        max_ongoing_requests=64,
+        logging_config=_QUIET,
+        graceful_shutdown_timeout_s=60,
+        **_HEALTH,
+    )
+
+
+app = compose(ServiceConfig())
+"""The application with everything by default."""

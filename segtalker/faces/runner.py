@@ -5,6 +5,7 @@ Both give the same numbers within 1e-4. Networks take and give NHWC float32.
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -15,7 +16,7 @@ Runtime = Literal["auto", "litert", "opencv"]
 
 
 class TFLiteNetwork(Protocol):
-    """A loaded network."""
+    """A loaded network; threads may share it, and wait for each other."""
 
     def __call__(self, image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Run on one image [H, W, C] of the network's own size; outputs by their name in the file."""
@@ -44,12 +45,14 @@ class LiteRTNetwork:
         self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._outputs = {d["name"]: d["index"] for d in self._interpreter.get_output_details()}
+        self._running = threading.Lock()
 
     def __call__(self, image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Run on one image; the outputs are copies."""
-        self._interpreter.set_tensor(self._input, image[None])
-        self._interpreter.invoke()
-        return {name: self._interpreter.get_tensor(index) for name, index in self._outputs.items()}
+        with self._running:
+            self._interpreter.set_tensor(self._input, image[None])
+            self._interpreter.invoke()
+            return {name: self._interpreter.get_tensor(index) for name, index in self._outputs.items()}
 
 
 class OpenCVNetwork:
@@ -63,9 +66,11 @@ class OpenCVNetwork:
         options = {} if classic is None else {"engine": classic}
         self._network = cv2.dnn.readNetFromTFLite(str(path), **options)
         self._names = tuple(self._network.getUnconnectedOutLayersNames())
+        self._running = threading.Lock()
 
     def __call__(self, image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Run on one image; the importer wants NCHW but gives what the file says."""
-        self._network.setInput(np.ascontiguousarray(image.transpose(2, 0, 1)[None]))
-        outputs = [np.asarray(output, np.float32) for output in self._network.forward(self._names)]
+        with self._running:
+            self._network.setInput(np.ascontiguousarray(image.transpose(2, 0, 1)[None]))
+            outputs = [np.array(output, np.float32) for output in self._network.forward(self._names)]
         return dict(zip(self._names, outputs, strict=True))

@@ -1,0 +1,126 @@
+"""The deployments around the stages: drivers that run jobs, and the ingress that answers HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from segtalker.config import parse_config
+from serve.about import describe
+from serve.api.service import Pictures
+from serve.config import ServiceConfig, StageConfig
+from serve.deployments import Replica
+from serve.local import open_store
+from serve.pictures import StagePictures
+from serve.remote import RemoteStages, Stage
+from serve.runner import JobRunner
+
+Handles = dict[str, DeploymentHandle]
+"""Stage -> deployment that answers its verbs."""
+
+
+def stages_behind(config: ServiceConfig, handles: Handles) -> RemoteStages:
+    """The stages of a dub that these deployments are."""
+    return RemoteStages(config.dub, **{name: Stage(handle) for name, handle in handles.items()})
+
+
+class Driver:
+    """Takes jobs out of the store and runs them through the stages; any replica may end at any time."""
+
+    def __init__(self, config: dict[str, Any], handles: Handles) -> None:
+        cfg = parse_config(ServiceConfig, config)
+        self._runner = JobRunner(open_store(cfg), cfg, stages_behind(cfg, handles), _who())
+
+    async def nudge(self) -> None:
+        """There is a new job."""
+        self._runner.nudge()
+
+    async def check_health(self) -> None:
+        """Fails when jobs are no longer looked for."""
+        if not self._runner.is_alive:
+            raise RuntimeError("the runner of jobs has stopped")
+
+    async def __del__(self) -> None:
+        await asyncio.to_thread(self._runner.stop)
+
+
+class FusedDriver(Replica):
+    """A driver that holds all networks on one accelerator, and answers their verbs for single pictures."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        cfg = parse_config(ServiceConfig, config)
+        super().__init__(config["dub"], StageConfig(threads=cfg.driver.threads))
+        self._runner = JobRunner(open_store(cfg), cfg, self._stages, _who())
+
+    def _warm_up(self) -> None:
+        networks = self._stages.networks  # loads them
+        assert networks.painter.size > 0
+
+    async def nudge(self) -> None:
+        """There is a new job."""
+        self._runner.nudge()
+
+    async def check_health(self) -> None:
+        """Fails when jobs are no longer looked for."""
+        if not self._runner.is_alive:
+            raise RuntimeError("the runner of jobs has stopped")
+
+    async def __del__(self) -> None:
+        await asyncio.to_thread(self._runner.stop)
+
+
+@serve.ingress()
+class Ingress:
+    """The HTTP API and the page."""
+
+    def __init__(self, config: dict[str, Any], driver: DeploymentHandle, handles: Handles) -> None:
+        self.config = parse_config(ServiceConfig, config)
+        self.store = open_store(self.config)
+        self.pictures: Pictures = StagePictures(stages_behind(self.config, handles))
+        self._driver = driver
+        self._about = describe(self.config.dub)
+        self._parts = {"driver": driver, **handles}
+
+    def __serve_build_asgi_app__(self) -> Any:
+        """Called by Serve in the replica, once it is constructed."""
+        from serve.api import create_api
+
+        return create_api(self)
+
+    def describe(self) -> Mapping[str, Any]:
+        """See `Service.describe`."""
+        return self._about
+
+    async def ready(self) -> Mapping[str, str]:
+        """See `Service.ready`."""
+        statuses = await asyncio.to_thread(_statuses)
+        names = {handle.deployment_name for handle in self._parts.values()}
+        return {name: statuses.get(name, "is not deployed") for name in sorted(names)}
+
+    async def nudge(self) -> None:
+        """See `Service.nudge`; a driver that does not hear it looks by itself soon."""
+        self._driver.nudge.remote()
+
+
+def _statuses() -> dict[str, str]:
+    """Deployment of this application -> `ready`, or what Serve says of it."""
+    app = serve.get_replica_context().app_name
+    deployments = serve.status().applications[app].deployments
+    return {
+        name: "ready" if status.status == "HEALTHY" else f"{status.status}: {status.message}".rstrip(": ")
+        for name, status in deployments.items()
+    }
+
+
+def _who() -> str:
+    """Host and replica, for people who read a job's log."""
+    try:
+        replica = serve.get_replica_context().replica_id.unique_id
+    except Exception:  # local testing has no replicas
+        replica = "local"
+    return f"{socket.gethostname()}:{replica}"

@@ -1,0 +1,201 @@
+"""Runs jobs: takes them out of the store, dubs them with the code of the command line, and publishes.
+
+Knows nothing of Ray; a driver of the graph and a service in one process both hold a `JobRunner`.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from segtalker.errors import SegTalkerError, StorageError
+from segtalker.pipeline import SegTalker
+from segtalker.progress import Progress
+from segtalker.report import DubReport, maps_path
+from segtalker.stages import Stages
+from serve.api.options import dub_config
+from serve.config import ServiceConfig
+from serve.housekeeping import Housekeeper
+from serve.jobs import Claim, JobStore
+
+_log = logging.getLogger("segtalker.jobs")
+_OUTPUT = "dubbed.mp4"
+KEY = "key.txt"
+"""Piece of work that names the folder of the run whose pieces count."""
+
+
+class Unavailable(SegTalkerError):
+    """A stage could not be reached for long; nobody's mistake, and another driver may have more luck."""
+
+
+class Lost(Exception):
+    """The job was cancelled, or another driver has it."""
+
+
+class JobRunner:
+    """Dubs up to `cfg.driver.jobs` jobs at once, each in a thread of its own, until it is stopped."""
+
+    def __init__(self, store: JobStore, cfg: ServiceConfig, stages: Stages, holder: str) -> None:
+        """holder: who runs the jobs, for people."""
+        self._store, self._cfg, self._stages, self._holder = store, cfg, stages, holder
+        self._wake, self._stopping = threading.Event(), threading.Event()
+        self._running: dict[str, threading.Thread] = {}
+        self._housekeeper = Housekeeper(store, cfg.callbacks)
+        self._loop = threading.Thread(target=self._take_jobs, name="jobs", daemon=True)
+        self._loop.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether new jobs are still looked for."""
+        return self._loop.is_alive() and not self._stopping.is_set()
+
+    @property
+    def num_running(self) -> int:
+        """Jobs in the hands of this runner."""
+        return len(self._running)
+
+    def nudge(self) -> None:
+        """There is a new job: look now."""
+        self._wake.set()
+
+    def stop(self, timeout_s: float = 20.0) -> None:
+        """Give all jobs back, so that others take them at once, and end."""
+        self._stopping.set()
+        self._wake.set()
+        self._loop.join(timeout_s)
+        for thread in list(self._running.values()):
+            thread.join(timeout_s)
+        self._housekeeper.stop()
+
+    def _take_jobs(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.wait(self._cfg.jobs.poll_s)
+            self._wake.clear()
+            try:
+                self._take_what_is_open()
+            except SegTalkerError as error:  # the storage may be away for a while
+                _log.warning("looking for jobs: %s", error)
+
+    def _take_what_is_open(self) -> None:
+        for job in self._store.open_ids():
+            if self.num_running >= self._cfg.driver.jobs or self._stopping.is_set():
+                return
+            if job in self._running:
+                continue
+            claim = self._store.claim(job, self._holder)
+            if claim is not None:
+                thread = threading.Thread(target=self._run, args=(claim,), name=job, daemon=True)
+                self._running[job] = thread
+                thread.start()
+
+    def _run(self, claim: Claim) -> None:
+        parent = self._cfg.api.scratch
+        folder = Path(tempfile.mkdtemp(prefix=f"{claim.id}-", dir=parent))
+        try:
+            with _SignsOfLife(claim, self._cfg.jobs.lease_s / 5):
+                self._dub(claim, folder)
+        except Lost:
+            if self._stopping.is_set():
+                claim.release()
+            _log.info("job %s: let go", claim.id)
+        except (Unavailable, StorageError) as error:  # its lease runs out, and a driver takes it again
+            _log.warning("job %s: put off: %s", claim.id, error)
+        except Exception:  # the driver goes on with its other jobs; this one costs one of its attempts
+            _log.exception("job %s: broke off", claim.id)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            self._running.pop(claim.id, None)
+            self._wake.set()
+
+    def _dub(self, claim: Claim, folder: Path) -> None:
+        claim.fetch(folder)
+        try:
+            report = self._make(claim, folder)
+        except (Unavailable, StorageError):
+            raise
+        except SegTalkerError as error:
+            claim.finish("failed", _in_words_of_the_caller(str(error), claim, folder))
+            return
+        files = {"video": folder / _OUTPUT}
+        if report.maps:
+            files["maps"] = maps_path(folder / _OUTPUT)
+        if not claim.finish("done", files=files, report=_told(report, claim, folder)):
+            raise Lost
+
+    def _make(self, claim: Claim, folder: Path) -> DubReport:
+        inputs = folder / "inputs"
+        photo = inputs / "photo"
+        cfg = dub_config(self._cfg.dub, claim.request.options, photo if photo.is_file() else None)
+        segtalker = SegTalker(cfg, self._stages)
+        video, speech = inputs / "video", inputs / "speech"
+        key = f"{Path(_OUTPUT).stem}-{segtalker.run_key(video, speech)}"
+        (folder / KEY).write_text(key)
+        claim.keep(folder / KEY, KEY)
+
+        def tell(event: Progress) -> None:
+            if self._stopping.is_set() or not claim.beat(event):
+                raise Lost
+
+        return segtalker.dub(
+            video,
+            speech,
+            folder / _OUTPUT,
+            work_dir=folder / "work",
+            quiet=True,
+            on_progress=tell,
+            on_keep=lambda run, name: claim.keep(run / name, f"{run.name}/{name}"),
+            chunks_at_once=self._cfg.driver.chunks,
+        )
+
+
+class _SignsOfLife:
+    """Beats for a job while its work is silent, as in a long step of analysis."""
+
+    def __init__(self, claim: Claim, every_s: float) -> None:
+        self._claim, self._every_s = claim, every_s
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"{claim.id}-beat", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._over.wait(self._every_s) and self._claim.beat():
+            pass
+
+
+def _told(report: DubReport, claim: Claim, folder: Path) -> dict[str, Any]:
+    """The report as its caller reads it: with their names of files, and none of this machine's paths."""
+    told: dict[str, Any] = asdict(report)
+    names = {kind: item["file_name"] for kind, item in claim.request.inputs.items()}
+    told.update(video=names["video"], speech=names["speech"], output="video.mp4")
+    told["maps"] = "maps.mp4" if report.maps else None
+    told["config"] = _without_paths(report.config, claim, folder)
+    told["warnings"] = [_in_words_of_the_caller(text, claim, folder) for text in report.warnings]
+    return told
+
+
+def _without_paths(config: Mapping[str, Any], claim: Claim, folder: Path) -> dict[str, Any]:
+    """The configuration without the operator's paths: weights are named by their hashes anyway."""
+    speaker = _in_words_of_the_caller(str(config["speaker"]), claim, folder)
+    hidden: dict[str, Any] = {
+        name: {**config[name], "weights": Path(config[name]["weights"]).name} for name in ("tsg", "sgi")
+    }
+    return {**config, **hidden, "speaker": speaker}
+
+
+def _in_words_of_the_caller(text: str, claim: Claim, folder: Path) -> str:
+    """A sentence about inputs with the names that the caller gave them."""
+    for kind, item in claim.request.inputs.items():
+        text = text.replace(str(folder / "inputs" / kind), item["file_name"])
+    return text.replace(f"{folder}/", "")
