@@ -28,7 +28,10 @@ class Leases:
         """Whether the job was seen held so recently that looking again can wait: a fifth of a lease."""
         with self._lock:
             seen = self._seen.get(job)
-            return seen is not None and self._clock() - seen.looked < self._lease_s / 5
+            now = self._clock()
+            if seen is None or now - seen.since >= self._lease_s:
+                return False
+            return now - seen.looked < self._lease_s / 5
 
     def has_expired(self, job: str, folder: str, fence: int, count: int) -> bool:
         """Whether this claim has shown the same sign for a whole lease. count: of its beat, 0 for none."""

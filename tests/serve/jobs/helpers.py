@@ -37,6 +37,13 @@ def make_request(folder: Path, **given: Any) -> tuple[JobRequest, dict[str, Path
     return JobRequest(**{"inputs": inputs, **values}), files
 
 
+def accept(store: JobStore, folder: Path, **given: Any) -> str:
+    """The id of a new job."""
+    view, is_new = store.create(*make_request(folder / "sent", **given))
+    assert is_new
+    return view.id
+
+
 def _told(path: Path) -> dict[str, Any]:
     data = path.read_bytes()
     return {"file_name": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}

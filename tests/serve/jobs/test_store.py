@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from segtalker.progress import Progress
-from serve.jobs import JobConflict, JobNotFound, JobOpen, JobStore, random_job_id
-from tests.serve.jobs.helpers import Clock, make_request, make_store
-
-
-def accept(store: JobStore, tmp_path: Path, **given: object) -> str:
-    request, files = make_request(tmp_path / "sent", **given)
-    view, is_new = store.create(request, files)
-    assert is_new
-    return view.id
+from serve.jobs import JobConflict, JobNotFound, JobOpen, random_job_id
+from tests.serve.jobs.helpers import Clock, accept, make_request, make_store
 
 
 def test_a_job_goes_from_queued_to_done_with_its_result(store, tmp_path):
