@@ -27,6 +27,7 @@ _MODULES = (
     "api", "curl", "dom", "events", "faces", "job", "main", "options", "player", "preview", "regions",
     "report", "result", "sources", "stages", "token",
 )  # fmt: skip
+_SAMPLES = ("clip.mp4", "clip.jpg", "clip_speech.m4a", "portrait.jpg", "portrait_speech.m4a")
 
 INDEX = "index.html"
 """What `/` answers; all other names stand below `/page/`."""
@@ -61,19 +62,9 @@ class PageFile:
 def page_files() -> Mapping[str, PageFile]:
     """Name below `/page/` -> file. Read once and held in memory: together they are small."""
     modules = (f"js/{name}.js" for name in _MODULES)
-    samples = (
-        "samples.json",
-        "clip.mp4",
-        "clip.jpg",
-        "clip_speech.m4a",
-        "portrait.jpg",
-        "portrait_speech.m4a",
-    )
-    files = {name: _read(_FOLDER / name) for name in (INDEX, "page.css", "icon.svg", *modules)}
-    for name in samples:
-        url = name if name == "samples.json" else f"samples/{name}"
-        files[url] = _read(_FOLDER / "samples" / name)
-    return MappingProxyType(files)
+    samples = (f"samples/{name}" for name in _SAMPLES)
+    names = (INDEX, "page.css", "icon.svg", "samples.json", *modules, *samples)
+    return MappingProxyType({name: _read(_FOLDER / name) for name in names})
 
 
 def _read(path: Path) -> PageFile:

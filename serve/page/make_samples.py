@@ -34,7 +34,7 @@ _ENCODING = EncodeConfig(crf=22, preset="slow", audio_kbps_per_channel=48)
 
 
 def make_samples() -> None:
-    """Write `samples.json` and all that it names into `serve/page/samples/`."""
+    """Write `serve/page/samples.json` and all that it names into `serve/page/samples/`."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         _write_clip(FOLDER / "clip.mp4", demo_clip(Path(scratch) / "clip.mp4", _CLIP_S, _CLIP_SEED))
@@ -47,7 +47,7 @@ def make_samples() -> None:
         _row("clip", "clip.mp4", "clip.jpg", "A talking person", f"Video of {_CLIP_S:g} s with other speech"),
         _row("portrait", "portrait.jpg", "portrait.jpg", "A portrait", "One picture that comes to life"),
     ]
-    (FOLDER / "samples.json").write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
+    (FOLDER.parent / "samples.json").write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
 
 
 def _row(name: str, video: str, picture: str, title: str, about: str) -> dict[str, str]:

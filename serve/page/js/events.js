@@ -24,7 +24,7 @@ export async function followJob(id, onView, signal) {
     } catch (error) {
       if (signal.aborted || isFinal(error)) throw error;
       failures += 1;
-      await sleep(Math.min(2 ** failures / 2, LONGEST_WAIT_S), signal);
+      if (failures < STREAM_TRIES) await sleep(2 ** failures / 4, signal);
     }
   }
   return poll(path, onView, signal);

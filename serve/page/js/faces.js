@@ -1,6 +1,6 @@
 // Step 2: the faces of one frame, and which of them speaks.
 import { getJson } from "./api.js";
-import { byId, isAbort, make, say, seconds } from "./dom.js";
+import { byId, isAbort, make, say, seconds, sentence } from "./dom.js";
 import { openPreview, videoScale } from "./preview.js";
 import { REGIONS, colourize, readRegionMap, regionTitle } from "./regions.js";
 import { isPicture } from "./sources.js";
@@ -31,7 +31,7 @@ export function setUpFaces(onChange) {
   for (const [name, colour] of REGIONS) {
     const swatch = make("span", { class: "swatch" });
     swatch.style.backgroundColor = `rgb(${colour.join(" ")})`;
-    byId("legend").append(make("li", {}, swatch, regionTitle(name)));
+    byId("legend").append(make("li", {}, swatch, sentence(regionTitle(name))));
   }
 }
 

@@ -2,7 +2,7 @@
 import { ApiError, getJson, upload } from "./api.js";
 import { byId, isAbort, say, seconds, sentence, sleep } from "./dom.js";
 import { followJob, hasEnded } from "./events.js";
-import { clearStages, showStages } from "./stages.js";
+import { clearStages, completeStages, showStages } from "./stages.js";
 
 const UPLOAD_TRIES = 5;
 const LONGEST_WAIT_S = 20;
@@ -92,6 +92,7 @@ function showView(view) {
 function outcome(view) {
   if (view.state === "done") {
     const took = view.ended && view.started ? ` in ${seconds(view.ended - view.started)}` : "";
+    completeStages();
     say(byId("dub-status"), `Done${took}.`);
     return view;
   }

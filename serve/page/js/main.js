@@ -14,7 +14,7 @@ function allOptions() {
 }
 
 function refresh() {
-  const marks = { sources: chosen.video && chosen.speech, speaker: chosen.video };
+  const marks = { sources: chosen.video && chosen.speech, speaker: chosen.video, dub: !byId("result").hidden };
   for (const [id, done] of Object.entries(marks)) byId(id).classList.toggle("is-done", Boolean(done));
   say(byId("curl"), curlCommands(chosen, allOptions()));
 }
@@ -36,6 +36,7 @@ async function dub(event) {
   }
   if (!checkOptions()) return;
   clearResult();
+  refresh();
   const files = { ...chosen };
   const options = allOptions();
   const view = await startJob(files, options);
@@ -47,6 +48,7 @@ async function finish(view, source, mode) {
   const waits = [document.body, byId("start"), byId("cancel")].includes(document.activeElement);
   await showResult(view, source, mode);
   if (waits) byId("result-title").focus();
+  refresh();
   byId("result").scrollIntoView({ block: "start" });
 }
 

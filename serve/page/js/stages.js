@@ -20,6 +20,17 @@ export function showStages(stages) {
   rows.forEach((row) => row.classList.toggle("is-done", row !== current || row.dataset.full === "true"));
 }
 
+// The job is done: its last words may have been told a moment before.
+export function completeStages() {
+  for (const row of byId("stages").children) {
+    const bar = row.querySelector("progress");
+    bar.value = bar.max;
+    row.classList.add("is-done");
+    const [, total] = /of (.*)$/.exec(row.querySelector(".stage-count").textContent) ?? [];
+    if (total) say(row.querySelector(".stage-count"), total);
+  }
+}
+
 function addRow(stage) {
   const bar = make("progress", { "aria-label": sentence(stage) });
   const row = make(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,3 +28,28 @@ def watch(page: Any) -> Watched:
     page.on("console", lambda message: message.type in ("error", "warning") and note(message.text))
     page.on("pageerror", lambda error: note(str(error)))
     return watched
+
+
+def take_sample(page: Any, number: int = 0) -> None:
+    """Pick a sample and wait for its faces."""
+    page.locator(".sample").nth(number).click()
+    page.wait_for_selector(".face")
+
+
+def await_result(page: Any) -> None:
+    """Wait until the result can be played and its report is drawn."""
+    page.wait_for_selector("#report section")
+    until(page, "document.querySelector('#after video')?.readyState >= 2")
+
+
+def until(page: Any, condition: str, seconds: float = 20.0) -> None:
+    """Wait for a JavaScript expression; `wait_for_function` would need `unsafe-eval` in the page's policy."""
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {condition}"
+        page.wait_for_timeout(50)
+
+
+def text(page: Any, selector: str) -> str:
+    """What stands there."""
+    return page.locator(selector).inner_text()

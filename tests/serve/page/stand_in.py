@@ -44,6 +44,8 @@ class StandIn:
     state: str = "queued"
     error: str | None = None
     events_work: bool = True
+    cut_streams: int = 0
+    """Streams of events that break off after their first event."""
     busy_answers: int = 0
     """Uploads that are answered with 503 before one is accepted."""
     result: bytes = b""
@@ -156,7 +158,7 @@ async def _events(play: StandIn) -> AsyncIterator[str]:
         if view["state"] not in ("queued", "running"):
             yield "event: end\ndata: {}\n\n"
             return
-        if not play.events_work:
+        if play.streams <= play.cut_streams:
             return
         await asyncio.sleep(0.05)
 
