@@ -13,6 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from segtalker.weights.registry import WeightsRow
+from tests.weights.rows import DATA, list_rows, published, small_row
+
 
 @dataclass(frozen=True)
 class Trouble:
@@ -125,3 +128,12 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture
+def on_web(web: Web, monkeypatch: pytest.MonkeyPatch) -> WeightsRow:
+    """A row whose publisher is the test's server."""
+    web.files["/toys/small.tflite"] = DATA
+    row = small_row(source=published("small.tflite", f"{web.url}/toys/small.tflite", DATA))
+    list_rows(monkeypatch, row)
+    return row
