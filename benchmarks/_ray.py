@@ -9,8 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,12 +91,16 @@ def until(true: Callable[[], Any], what: str, job: Job | None = None, timeout_s:
 
 def workers(cluster: LocalCluster, node: int, title: str) -> list[int]:
     """Processes of the workers of this title on a node."""
-    return _processes(cluster.raylet(node), lambda words: words[0].startswith("ray::") and title in words[0])
+    return processes_below(
+        cluster.raylet(node), lambda words: words[0].startswith("ray::") and title in words[0]
+    )
 
 
 def drivers(cluster: LocalCluster) -> list[int]:
     """Processes of the job scripts that run, all on the head."""
-    return _processes(cluster.raylet(0), lambda words: any(word.startswith("ray_jobs.") for word in words))
+    return processes_below(
+        cluster.raylet(0), lambda words: any(word.startswith("ray_jobs.") for word in words)
+    )
 
 
 def strike(cluster: LocalCluster, victim: str, title: str) -> None:
@@ -135,7 +139,8 @@ def starts(storage: Path) -> list[int]:
     return [json.loads(row)["step"] for row in rows]
 
 
-def _processes(parent: int, wanted: Callable[[list[str]], bool]) -> list[int]:
+def processes_below(parent: int, wanted: Callable[[list[str]], bool]) -> list[int]:
+    """Processes under `parent`, at any depth, whose command line is wanted."""
     found = []
     for process in psutil.Process(parent).children(recursive=True):
         try:
@@ -145,3 +150,12 @@ def _processes(parent: int, wanted: Callable[[list[str]], bool]) -> list[int]:
         if words and wanted(words):
             found.append(process.pid)
     return found
+
+
+def memory_of(processes: Iterable[psutil.Process]) -> int:
+    """Bytes that processes hold together; what they share, as the object store, counts once."""
+    total = 0
+    for process in processes:
+        with suppress(psutil.Error):
+            total += process.memory_full_info().pss
+    return total

@@ -25,6 +25,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks._ray import memory_of
 from benchmarks._report import log, main, table
 from ray_jobs.local_cluster import local_cluster
 from segtalker.data.manifest import ClipRow
@@ -135,13 +136,7 @@ class _PeakMemory(threading.Thread):
         """The thread."""
         own = psutil.Process()
         while not self._end.wait(self._every_s):
-            total = 0
-            for process in (own, *own.children(recursive=True)):
-                try:
-                    total += process.memory_full_info().pss  # what is shared, as the object store, once
-                except psutil.Error:
-                    continue
-            self.peak = max(self.peak, total)
+            self.peak = max(self.peak, memory_of([own, *own.children(recursive=True)]))
 
 
 def _rows(video: Path, count: int) -> list[ClipRow]:

@@ -31,7 +31,8 @@ class Client:
         self, url: str, token: str | None = None, timeout_s: float = 30.0, retries: Retries | None = None
     ) -> None:
         """url: as in `http://localhost:8000`. timeout_s: longest wait for any step of a request."""
-        self._transport = Transport(url, token, timeout_s, retries or Retries())
+        self.retries = retries or Retries()
+        self._transport = Transport(url, token, timeout_s, self.retries)
 
     def dub(
         self,
