@@ -138,8 +138,7 @@ class Renderer:
             talking = np.stack([keep_surroundings(*pair) for pair in zip(talking, maps, strict=True)])
         with self.clock("sgi"):
             painter = self.painters.of(track_id)
-            painted = painter.paint(talking, person.codes)
-            repainted = painter.paint(maps, person.codes)
+            painted, repainted = np.split(painter.paint(np.concatenate([talking, maps]), person.codes), 2)
         rendered = {}
         for i, item in enumerate(items):
             source = frames[item.source_index].image

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from segtalker.compositing.plan import PlanConfig
 from segtalker.dub_config import DubConfig
 
 
@@ -86,8 +87,8 @@ class StageConfig:
     gpus: float = 0.0
     threads: int = 1
     """CPU threads of its networks."""
-    batch: int = 8
-    """Most frames that requests of several jobs fill together."""
+    batch: int = 32
+    """Most frames in one pass, of several chunks and jobs together; must hold a call of one chunk."""
     batch_wait_s: float = 0.005
     """How long a batch that is not full waits for company."""
     ongoing: int = 8
@@ -147,8 +148,8 @@ class ServiceConfig:
 
     graph: Literal["split", "fused"] = "split"
     """`split`: each network is a deployment that scales by itself; `fused`: drivers hold all of them."""
-    dub: DubConfig = field(default_factory=DubConfig)
-    """What a job does where its caller does not choose."""
+    dub: DubConfig = field(default_factory=lambda: DubConfig(plan=PlanConfig(chunk_frames=25)))
+    """What a job does where its caller does not choose; short chunks, so that a stream begins early."""
     faces: StageConfig = field(default_factory=StageConfig)
     talker: StageConfig = field(default_factory=StageConfig)
     encoder: StageConfig = field(default_factory=StageConfig)
@@ -161,5 +162,10 @@ class ServiceConfig:
     callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
 
     def __post_init__(self) -> None:
+        if self.talker.batch < self.dub.render.batch or self.generator.batch < 2 * self.dub.render.batch:
+            raise ValueError(
+                f"talker.batch must be at least {self.dub.render.batch} (dub.render.batch), and generator.batch "
+                "twice that: a frame is painted with its new map and with its own"
+            )
         if self.dub.adapt is not None:
             raise ValueError("dub.adapt: the service does not fit networks to single clips; leave it null")

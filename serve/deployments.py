@@ -61,7 +61,9 @@ class Replica:
     def __init__(self, dub: dict[str, Any], cfg: StageConfig) -> None:
         torch.set_num_threads(cfg.threads)
         self._cfg = cfg
-        self._dub = replace(parse_config(DubConfig, dub), threads=cfg.threads)
+        dub_config = parse_config(DubConfig, dub)
+        passes = replace(dub_config.render, batch=cfg.batch)
+        self._dub = replace(dub_config, threads=cfg.threads, render=passes)
         self._stages = LocalStages(self._dub)
         self._verbs = Verbs(self._stages)
         self._metrics = StageMetrics(type(self).__name__)
