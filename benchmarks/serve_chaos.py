@@ -164,8 +164,8 @@ def _finished(config: ServiceConfig, job_id: str) -> int:
     layout = Layout(config.jobs.storage)
     job = layout.read_job(job_id)
     assert job is not None
-    folder = Path(layout.data(job.folder, "work", "segments"))
-    return sum(path.suffixes == [".mp4"] for path in folder.glob("*.mp4"))
+    work = Path(layout.data(job.folder, "work"))
+    return sum(path.suffixes == [".mp4"] for path in work.glob("*/segments/*.mp4"))
 
 
 if __name__ == "__main__":
