@@ -164,7 +164,7 @@ class ServiceConfig:
     def __post_init__(self) -> None:
         if self.talker.batch < self.dub.render.batch or self.generator.batch < 2 * self.dub.render.batch:
             raise ValueError(
-                f"talker.batch must be at least {self.dub.render.batch} (dub.render.batch), and generator.batch "
+                f"talker.batch must be at least {self.dub.render.batch} (dub.render.batch), generator.batch "
                 "twice that: a frame is painted with its new map and with its own"
             )
         if self.dub.adapt is not None:
