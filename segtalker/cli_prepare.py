@@ -41,7 +41,9 @@ def add_arguments(parser: Parser) -> None:
         )
         if kind == "hdtf":
             verb.add_argument(
-                "--videos", required=True, help="folder or bucket of the videos, such as Radio1.mp4"
+                "--videos",
+                default="",
+                help="folder or bucket of the videos, such as Radio1.mp4; without it, --plan-only only counts",
             )
             verb.add_argument("--download", action="store_true", help=_DOWNLOAD)
         if kind in ("hdtf", "folder"):

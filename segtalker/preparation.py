@@ -80,6 +80,11 @@ def run_prepare(
 ) -> str:
     """The command `segtalker prepare`; returns what there is to say about it."""
     cfg = load_config(PrepareConfig, config, overrides)
+    if source.kind == "hdtf" and not source.videos:
+        hdtf = read_hdtf(source.place)
+        if plan_only:
+            return "\n".join([count_table(hdtf), *hdtf.notes, "Nothing is planned without --videos."])
+        raise ConfigError(f"{source.place}: lists videos only; name the folder or bucket of them (--videos).")
     rows, said = plan(source, split or SplitConfig(), quiet)
     if plan_only:
         write_manifest(rows, join(out, MANIFEST_NAME))

@@ -48,6 +48,14 @@ def test_hdtf_is_planned_with_its_counts(tmp_path: Path, capsys: pytest.CaptureF
     assert [row.clip for row in read_manifest(tmp_path / "out" / "manifest.jsonl")] == ["RD_Radio1_000"]
 
 
+def test_lists_alone_are_counted_and_not_prepared(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    words = ["prepare", "hdtf", str(write_hdtf(tmp_path)), "--out", str(tmp_path / "out")]
+    assert main([*words, "--plan-only"]) == 0
+    assert "17.07" in capsys.readouterr().out and not (tmp_path / "out").exists()
+    assert main(words) == 2
+    assert "--videos" in capsys.readouterr().err
+
+
 def test_who_downloads_is_told_that_it_takes_the_right_to(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
         main(["prepare", "hdtf", "--help"])
