@@ -43,7 +43,7 @@ def add_arguments(parser: Parser) -> None:
             verb.add_argument(
                 "--videos",
                 default="",
-                help="folder or bucket of the videos, such as Radio1.mp4; without it, --plan-only only counts",
+                help="folder or bucket of the videos, such as Radio1.mp4; --plan-only counts without it",
             )
             verb.add_argument("--download", action="store_true", help=_DOWNLOAD)
         if kind in ("hdtf", "folder"):
