@@ -35,7 +35,7 @@ lint: $(VENV)/.dev
 system-deps:  ## Debian packages: speech synthesisers of the full corpus, browser for the page tests
 	$(SUDO) apt-get update -qq
 	$(SUDO) apt-get install -y -qq --no-install-recommends espeak-ng flite festival festvox-kallpc16k \
-	    festvox-us-slt-hts
+	    festvox-us-slt-hts chromium fonts-dejavu-core
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
