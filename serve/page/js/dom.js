@@ -60,4 +60,10 @@ export function seconds(value) {
   return whole < 90 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
+// A time that is only an estimate, so that it does not flicker.
+export function roughly(value) {
+  if (value < 8) return "a few seconds";
+  return value < 90 ? `about ${Math.round(value / 5) * 5} s` : `about ${Math.round(value / 60)} min`;
+}
+
 export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);

@@ -148,7 +148,7 @@ function showChoice() {
     const state = i === number ? "speaks" : "press to make it speak";
     box.setAttribute("aria-label", `Face ${i + 1} of ${faces.length}, ${state}`);
   });
-  byId("speaker-largest").hidden = !point;
+  byId("speaker-largest").hidden = !point || (faces.length === 1 && number === 0);
   say(byId("speaker-status"), describe(number));
   drawMap();
 }

@@ -1,6 +1,6 @@
 // Step 3: one dub, from the upload to its end.
 import { ApiError, getJson, upload } from "./api.js";
-import { byId, isAbort, say, seconds, sentence, sleep } from "./dom.js";
+import { byId, isAbort, roughly, say, seconds, sentence, sleep } from "./dom.js";
 import { followJob, hasEnded } from "./events.js";
 import { clearStages, completeStages, showStages } from "./stages.js";
 
@@ -86,7 +86,7 @@ function showView(view) {
   const current = view.progress?.at(-1);
   if (view.state === "queued") say(byId("dub-status"), "Accepted; waiting for its turn.");
   else say(byId("dub-status"), current ? `${sentence(current.stage)}…` : "Started…");
-  say(byId("eta"), Number.isFinite(view.eta_s) ? `about ${seconds(Math.max(1, view.eta_s))} left` : "");
+  say(byId("eta"), Number.isFinite(view.eta_s) ? `${roughly(view.eta_s)} left` : "");
 }
 
 function outcome(view) {

@@ -47,8 +47,9 @@ async function dub(event) {
 async function finish(view, source, mode) {
   const waits = [document.body, byId("start"), byId("cancel")].includes(document.activeElement);
   await showResult(view, source, mode);
-  if (waits) byId("result-title").focus();
   refresh();
+  if (!waits) return;
+  byId("result-title").focus();
   byId("result").scrollIntoView({ block: "start" });
 }
 

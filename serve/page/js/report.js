@@ -11,6 +11,19 @@ const REASONS = {
   no_speech: "After the speech",
 };
 
+const STAGES = {
+  decode: "Decode",
+  faces: "Find faces",
+  parse: "Parse faces",
+  audio: "Listen",
+  tsg: "Move the mouth (TSG)",
+  sgi: "Render the face (SGI)",
+  paste: "Paste back",
+  encode: "Encode",
+  mux: "Join",
+};
+const SHORTEST_S = 0.05; // of a stage that is worth a line
+
 export function drawReport(report) {
   const parts = [framesPart(report), timesPart(report.timings_s ?? {}), factsPart(report)];
   const notes = (report.warnings ?? []).map((text) => make("li", {}, sentence(text)));
@@ -38,7 +51,9 @@ function framesPart({ frames = {}, num_frames: total }) {
 }
 
 function timesPart(timings) {
-  const rows = Object.entries(timings).sort(([, a], [, b]) => b - a);
+  const rows = Object.entries(timings)
+    .filter(([, value]) => value >= SHORTEST_S)
+    .sort(([, a], [, b]) => b - a);
   const longest = rows[0]?.[1] || 1;
   const body = rows.map(([stage, value]) => {
     const bar = make("span", { class: "time-bar" });
@@ -46,7 +61,7 @@ function timesPart(timings) {
     return make(
       "tr",
       {},
-      make("th", { scope: "row" }, sentence(stage)),
+      make("th", { scope: "row" }, STAGES[stage] ?? sentence(stage)),
       make("td", { class: "number" }, seconds(value)),
       make("td", { class: "time-cell", "aria-hidden": "true" }, bar),
     );

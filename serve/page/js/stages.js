@@ -15,20 +15,22 @@ export function showStages(stages) {
     const row = [...list.children].find((item) => item.dataset.stage === stage.stage) ?? addRow(stage.stage);
     fill(row, stage);
   }
-  const rows = [...list.children];
-  const current = rows.findLast((row) => stages.some(({ stage }) => row.dataset.stage === stage));
-  rows.forEach((row) => row.classList.toggle("is-done", row !== current || row.dataset.full === "true"));
+  const last = stages.at(-1)?.stage;
+  for (const row of list.children) if (row.dataset.stage !== last) complete(row);
 }
 
-// The job is done: its last words may have been told a moment before.
+// The job is done: the last words about its last stage may have been told a moment before.
 export function completeStages() {
-  for (const row of byId("stages").children) {
-    const bar = row.querySelector("progress");
-    bar.value = bar.max;
-    row.classList.add("is-done");
-    const [, total] = /of (.*)$/.exec(row.querySelector(".stage-count").textContent) ?? [];
-    if (total) say(row.querySelector(".stage-count"), total);
-  }
+  for (const row of byId("stages").children) complete(row);
+}
+
+// A stage that another one has followed is done, whatever was told of it last.
+function complete(row) {
+  row.classList.add("is-done");
+  const bar = row.querySelector("progress");
+  bar.value = bar.max;
+  const [, total] = /of (.*)$/.exec(row.querySelector(".stage-count").textContent) ?? [];
+  if (total) say(row.querySelector(".stage-count"), total);
 }
 
 function addRow(stage) {
@@ -50,7 +52,7 @@ function fill(row, { done, total, unit }) {
     bar.max = total;
     bar.value = Math.min(done, total);
   } else bar.removeAttribute("value"); // how much there is to do is not known
-  row.dataset.full = String(Boolean(total) && done >= total);
+  row.classList.toggle("is-done", Boolean(total) && done >= total);
   say(row.querySelector(".stage-count"), amount(done, total, unit));
 }
 

@@ -53,3 +53,12 @@ def until(page: Any, condition: str, seconds: float = 20.0) -> None:
 def text(page: Any, selector: str) -> str:
     """What stands there."""
     return page.locator(selector).inner_text()
+
+
+def tab_to(page: Any, selector: str, most: int = 60) -> None:
+    """Press Tab until the element has the focus; it must be reachable."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"{most} times Tab did not reach {selector}")

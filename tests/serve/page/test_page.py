@@ -39,7 +39,7 @@ def test_a_sample_is_dubbed_shown_beside_its_source_and_offered(play, url, open_
     play.state, play.stage = "running", 3
     page.wait_for_selector("[data-stage=rendering]")
     assert text(page, "#dub-status") == "Rendering…"
-    assert text(page, "#eta") == "about 12 s left"
+    assert text(page, "#eta") == "about 10 s left"
     assert text(page, "[data-stage=rendering] .stage-count") == "34 of 100 frames"
     play.finish()
     await_result(page)
