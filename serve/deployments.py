@@ -21,6 +21,7 @@ from ray import serve
 from segtalker.audio.source import SAMPLE_RATE, ArraySource
 from segtalker.config import parse_config
 from segtalker.dub_config import DubConfig
+from segtalker.faces.ahead import follow_through
 from segtalker.local_stages import LocalStages
 from segtalker.regions import NUM_REGIONS, Region
 from segtalker.stages import SpeechWindows, Stages
@@ -41,6 +42,8 @@ class Verbs:
         """The answer to one question; `AttributeError` for a verb that is none."""
         if verb in ("detect", "follow", "matte", "landmarks68", "embed"):
             return getattr(self._stages.backend, verb)(*args)
+        if verb == "follow_through":
+            return list(follow_through(self._stages.backend, *args))
         if verb in ("mattes", "fit", "parse"):
             return getattr(self._stages.parser, verb)(*args)
         if verb == "talk":

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -122,7 +122,9 @@ def painter_size(cfg: DubConfig) -> int:
 
 
 class RemoteFaces:
-    """A `FaceBackend` of replicas."""
+    """A `FaceBackend` of replicas; one question goes with the frames of a third of a second."""
+
+    frames_ahead = 8
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -135,6 +137,10 @@ class RemoteFaces:
     def follow(self, image: Image, previous: Face) -> Face | None:
         """See `FaceBackend.follow`."""
         return self._stage.ask("follow", self._frame(image), previous)
+
+    def follow_through(self, images: Sequence[Image], previous: Face) -> list[Face]:
+        """See `FollowsThrough.follow_through`."""
+        return self._stage.ask("follow_through", list(images), previous)
 
     def matte(self, image: Image) -> NDArray[np.float32]:
         """See `FaceBackend.matte`."""

@@ -14,6 +14,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from segtalker.faces.ahead import FollowsThrough, look_ahead
 from segtalker.faces.align import crop_from_landmarks
 from segtalker.faces.blaze import iou
 from segtalker.faces.detect import FaceBackend, bbox_of, roll_of
@@ -57,8 +58,11 @@ def track_faces(
 ) -> list[FaceTrack]:
     """Tracks of every face, by start and then from the left; ids count in that order.
 
-    frames: consecutive frames. on_frame: told the index of every frame that is done.
+    frames: consecutive frames. on_frame: told the index of every frame that is done. A backend that
+    `FollowsThrough` is asked about several frames at once; the tracks are the same.
     """
+    if isinstance(backend, FollowsThrough):
+        backend, frames = look_ahead(backend, frames)
     tracker = _Tracker(backend, cfg or TrackConfig())
     for frame in frames:
         tracker.step(frame)
