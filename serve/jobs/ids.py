@@ -18,7 +18,7 @@ _STAMP = "%Y%m%dT%H%M%SZ"
 
 def job_id(owner: str, key: str) -> str:
     """The id of the job that `owner` asks for with an idempotency key: the same for each repetition."""
-    digest = hashlib.sha256(f"{len(owner)}:{owner}:{key}".encode()).digest()
+    digest = hashlib.sha256(f"{len(owner)}:{owner}:{key}".encode("utf-8", "surrogatepass")).digest()
     return _named(digest[:16])
 
 

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
 from typing import Any, Literal
 
 from segtalker import storage
@@ -84,10 +85,10 @@ class Log:
 
         A log of which a part is gone is one that is being deleted, and reads as empty.
         """
-        count = self._count()
-        if count < len(known):
+        last = self._last()
+        if last < len(known):
             return History()
-        names = [self._name(number) for number in range(len(known) + 1, count + 1)]
+        names = [self._name(number) for number in range(len(known) + 1, last + 1)]
         try:
             new = [_parse(data, name) for data, name in zip(storage.read_files(names), names, strict=True)]
         except StorageError as error:
@@ -98,7 +99,7 @@ class Log:
 
     def ends_with(self, number: int) -> bool:
         """Whether this is the last entry; one request."""
-        return self._count() == number
+        return self._last() == number
 
     def append(self, number: int, entry: Entry) -> bool:
         """Write the entry if its number is free; True as well if it is there from an attempt before.
@@ -116,10 +117,11 @@ class Log:
         data = storage.read_if_exists(name)
         return data is not None and _parse(data, name).by == by
 
-    def _count(self) -> int:
+    def _last(self) -> int:
         matches = map(_NAME.fullmatch, storage.list_names(self._uri))
-        numbers = [int(match[1]) for match in matches if match]
-        return len(numbers) if numbers == list(range(1, len(numbers) + 1)) else 0
+        numbers = {int(match[1]) for match in matches if match}
+        # A listing that is made while two are written may have the second without the first.
+        return next(number for number in count() if number + 1 not in numbers)
 
     def _name(self, number: int) -> str:
         return storage.join(self._uri, f"{number:06d}.json")

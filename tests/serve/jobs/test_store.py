@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from segtalker import storage
 from segtalker.progress import Progress
 from serve.jobs import JobConflict, JobNotFound, JobOpen, random_job_id
 from tests.serve.jobs.helpers import Clock, accept, make_request, make_store
@@ -108,3 +109,27 @@ def test_a_job_that_is_not_there_is_none(store):
     job = random_job_id()
     assert jobs.view(job) is None and jobs.claim(job, "a") is None
     assert jobs.open_result(job, "video") is None and jobs.work_files(job) == []
+
+
+def test_a_log_ends_before_the_first_entry_that_is_not_seen_yet(store, tmp_path):
+    jobs = make_store(store)
+    job = accept(jobs, tmp_path)
+    jobs.claim(job, "a").release()
+    jobs.claim(job, "b")
+    folder = jobs.layout.read_job(job).folder
+    storage.remove(jobs.layout.data(folder, "log", "000002.json"))
+    assert make_store(store).view(job).attempts == 1
+    storage.remove(jobs.layout.data(folder, "log", "000001.json"))
+    assert make_store(store).view(job).state == "queued"
+    assert jobs.view(job).state == "queued"
+
+
+def test_a_damaged_entry_of_the_log_is_told_by_name(tmp_path):
+    jobs = make_store(str(tmp_path / "store"))
+    job = accept(jobs, tmp_path)
+    jobs.claim(job, "a")
+    entry = jobs.layout.data(jobs.layout.read_job(job).folder, "log", "000001.json")
+    for data in (b"{}", b"x", b'{"outcome": {"state": "done", "y": 1}}'):
+        storage.write_bytes(entry, data)
+        with pytest.raises(storage.StorageError, match=r"000001\.json: "):
+            make_store(str(tmp_path / "store")).view(job)
