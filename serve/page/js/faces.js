@@ -6,6 +6,7 @@ import { REGIONS, colourize, readRegionMap, regionTitle } from "./regions.js";
 import { isPicture } from "./sources.js";
 
 const TURNED_DEG = 60; // by default the service leaves faces as they are that are turned further
+const LABEL_SHARE = 0.1; // of the frame's height: a face nearer to the top has its label inside
 const SETTLE_MS = 250; // the slider rests before a frame is sent
 
 let preview = null;
@@ -109,6 +110,7 @@ function showFaces(found) {
   const boxes = faces.map((face, i) => {
     const [left, top, right, bottom] = face.box;
     const box = make("button", { type: "button", class: "face" }, make("span", {}, String(i + 1)));
+    box.classList.toggle("at-top", top < LABEL_SHARE * canvas.height);
     box.style.left = `${(100 * left) / canvas.width}%`;
     box.style.top = `${(100 * top) / canvas.height}%`;
     box.style.width = `${(100 * (right - left)) / canvas.width}%`;
@@ -173,6 +175,7 @@ function drawMap() {
   const face = faces[chosenFace()];
   canvas.hidden = !face;
   byId("map-empty").hidden = Boolean(face);
+  byId("map-strength").parentElement.classList.toggle("blank", !face); // keeps its place
   say(byId("map-about"), face ? `face ${faces.indexOf(face) + 1}` : "");
   if (!face) return;
   canvas.width = canvas.height = face.map.side;

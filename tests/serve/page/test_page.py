@@ -224,6 +224,18 @@ def test_a_failed_job_shows_its_reason_and_can_be_tried_again(play, url, open_pa
     assert text(page, "#dub-error") == ""
 
 
+def test_the_commands_for_a_shell_are_copied(url, open_page: OpenPage):
+    page = open_page(url, permissions=["clipboard-read", "clipboard-write"]).page
+    take_sample(page)
+    page.locator("#sync-mode").select_option("bounce")
+    page.locator("#api summary").click()
+    page.locator("#copy").click()
+    page.wait_for_selector("#copy-status:has-text('Copied.')")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert f"curl -fsS '{url}v1/dubs'" in copied and "-F 'video=@clip.mp4'" in copied
+    assert """--form-string 'options={"speaker":"largest","sync_mode":"bounce"}'""" in copied
+
+
 def test_a_job_is_taken_up_again_after_the_page_was_loaded_anew(play, url, open_page: OpenPage):
     play.finish()
     page = open_page(f"{url}#job=jstandin").page
