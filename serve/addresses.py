@@ -180,9 +180,7 @@ class _Pinned(http.client.HTTPSConnection):
     def __init__(self, target: Target, addresses: list[str], timeout_s: float, network: Network) -> None:
         super().__init__(target.host, target.port, timeout=timeout_s)
         self._addresses, self._timeout_s, self._network = addresses, timeout_s, network
-        self._wire: ssl.SSLSocket | None = (
-            None  # http.client may let go of its `sock` early
-        )
+        self._wire: ssl.SSLSocket | None = None  # http.client may let go of its `sock` early
         self.was_cut = False
 
     def connect(self) -> None:
