@@ -3,6 +3,7 @@ import os
 import uuid
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from segtalker import storage
 from segtalker.errors import StorageError
@@ -37,6 +38,16 @@ def test_removing_is_idempotent(folder):
     storage.remove(folder)
     storage.remove(folder)
     assert storage.list_files(folder) == []
+
+
+def test_removing_what_another_removes_meanwhile_is_fine(tmp_path, monkeypatch):
+    storage.write_bytes(tmp_path / "a", b"1")
+
+    def gone(self, path, recursive):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(LocalFileSystem, "rm", gone)
+    storage.remove(tmp_path / "a")
 
 
 def test_create_succeeds_once(folder):
