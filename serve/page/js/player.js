@@ -44,7 +44,10 @@ export function linkPlayers(after, before, mode) {
 
   on(play, "click", toggle);
   on(after, "click", toggle);
-  if (before) on(before, "click", toggle);
+  if (before) {
+    on(before, "click", toggle);
+    on(before, "loadedmetadata", () => align(0.01));
+  }
   on(after, "play", () => {
     label(play, "Pause", "pause");
     if (before && mode !== "remap" && mode !== "bounce") before.play().catch(() => {});

@@ -35,9 +35,9 @@ def served(app: Any) -> Iterator[str]:
         listener.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """One browser for all tests of the page."""
+    """One browser for a module, not for the session: while it is there, nobody else can use `asyncio.run`."""
     path = shutil.which("chromium")
     if path is None:
         message = "chromium is not installed: apt-get install chromium"
