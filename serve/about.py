@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
+from segtalker import storage
 from segtalker.dub_config import DubConfig
 from segtalker.regions import Region
 from segtalker.report import package_versions
@@ -19,7 +19,7 @@ def describe(cfg: DubConfig) -> dict[str, Any]:
         told = weights_info(path)
         networks[name] = {
             "weights": path.name,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "sha256": storage.fingerprint(path)["sha256"],
             "config": told["config"],
             "info": told["info"],
         }

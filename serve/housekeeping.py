@@ -44,3 +44,5 @@ class Housekeeper:
                     self._store.sweep(time.time())
             except SegTalkerError as error:  # the storage may be away for a while
                 _log.warning("housekeeping: %s", error)
+            except Exception:  # a mistake of ours must not end all calls and all sweeping
+                _log.exception("housekeeping")

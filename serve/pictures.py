@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -18,16 +19,18 @@ from segtalker.progress import StageClock
 from segtalker.stages import Stages
 from segtalker.types import FaceTrack, Frame, Image, RegionMap
 from serve.api.service import Busy, PictureFace
+from serve.api.threads import in_thread
 
 T = TypeVar("T")
 
 
 class StagePictures:
-    """`Pictures` over the stages; each call waits in a thread, and only so many may."""
+    """`Pictures` over the stages; only so many at once, in threads that nothing else waits for."""
 
     def __init__(self, stages: Stages, at_once: int = 8) -> None:
         self._stages = stages
         self._places = at_once
+        self._pool = ThreadPoolExecutor(at_once, "picture")
 
     async def parse(self, image: Image) -> list[PictureFace]:
         """See `Pictures.parse`."""
@@ -46,7 +49,7 @@ class StagePictures:
             raise Busy("Too many pictures are being worked on. Send this one again in a moment.")
         self._places -= 1
         try:
-            return await asyncio.to_thread(call)
+            return await in_thread(call, pool=self._pool)
         finally:
             self._places += 1
 
@@ -62,6 +65,13 @@ class StagePictures:
             found.append((_describe(track, parsed, size), parsed))
         return found
 
+    @cached_property
+    def _codes_shape(self) -> tuple[int, ...]:
+        """[R, L, D], as a blank crop tells."""
+        size = self._stages.networks.painter.size
+        crop, region_map = np.zeros((1, size, size, 3), np.uint8), np.zeros((1, size, size), np.uint8)
+        return self._stages.networks.painter.encode(crop, region_map).shape
+
     def _encode(self, image: Image, face: int) -> NDArray[np.float32]:
         faces = self._look(image)
         if face >= len(faces):
@@ -74,6 +84,11 @@ class StagePictures:
         if region_map.shape != (size, size):
             height, width = region_map.shape
             raise MediaError(f"The map is {width} x {height}; this service renders {size} x {size}.")
+        if codes.shape != self._codes_shape:
+            raise MediaError(
+                f"The codes are {_times(codes.shape)}; this service renders {_times(self._codes_shape)}. "
+                "Send what it made of a picture."
+            )
         return self._stages.networks.painter.paint(region_map[None], codes)[0]
 
 
@@ -86,3 +101,7 @@ def _describe(track: FaceTrack, parsed: ParsedCrop, size: int) -> PictureFace:
         crop_from_frame=scale_affine(parsed.crop.crop_from_frame, size),
         region_map=parsed.parsed.region_map,
     )
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

@@ -6,10 +6,10 @@ Knows nothing of Ray; a driver of the graph and a service in one process both ho
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,11 @@ from serve.api.options import dub_config
 from serve.config import ServiceConfig
 from serve.housekeeping import Housekeeper
 from serve.jobs import Claim, JobStore
+from serve.workroom import Workroom
 
 _log = logging.getLogger("segtalker.jobs")
 _OUTPUT = "dubbed.mp4"
+_MOST_TROUBLES = 1000  # that are remembered so as not to be logged twice
 KEY = "key.txt"
 """Piece of work that names the folder of the run whose pieces count."""
 
@@ -45,7 +47,9 @@ class JobRunner:
         """holder: who runs the jobs, for people."""
         self._store, self._cfg, self._stages, self._holder = store, cfg, stages, holder
         self._wake, self._stopping = threading.Event(), threading.Event()
-        self._running: dict[str, threading.Thread] = {}
+        self._running: dict[str, tuple[Claim, threading.Thread]] = {}
+        self._troubles: dict[str, str] = {}
+        self._workroom = Workroom(cfg.api.scratch)
         self._housekeeper = Housekeeper(store, cfg.callbacks)
         self._loop = threading.Thread(target=self._take_jobs, name="jobs", daemon=True)
         self._loop.start()
@@ -65,53 +69,78 @@ class JobRunner:
         self._wake.set()
 
     def stop(self, timeout_s: float = 20.0) -> None:
-        """Give all jobs back, so that others take them at once, and end."""
+        """Give all jobs back, so that others take them at once, and end.
+
+        Jobs notice it at their next frame; one that waits for a stage for longer than `timeout_s` is given
+        back over its head, and what it still does counts for nothing.
+        """
+        until = time.monotonic() + timeout_s
         self._stopping.set()
         self._wake.set()
         self._loop.join(timeout_s)
-        for thread in list(self._running.values()):
-            thread.join(timeout_s)
+        for _, thread in list(self._running.values()):
+            thread.join(max(0.0, until - time.monotonic()))
+        for claim, _ in list(self._running.values()):
+            _give_back(claim)
         self._housekeeper.stop()
+        self._workroom.close()
 
     def _take_jobs(self) -> None:
         while not self._stopping.is_set():
             self._wake.wait(self._cfg.jobs.poll_s)
             self._wake.clear()
-            try:
+            with self._noting("looking for jobs"):
                 self._take_what_is_open()
-            except SegTalkerError as error:  # the storage may be away for a while
-                _log.warning("looking for jobs: %s", error)
 
     def _take_what_is_open(self) -> None:
+        if self.num_running >= self._cfg.driver.jobs:
+            return
         for job in self._store.open_ids():
             if self.num_running >= self._cfg.driver.jobs or self._stopping.is_set():
                 return
-            if job in self._running:
-                continue
-            claim = self._store.claim(job, self._holder)
-            if claim is not None:
-                thread = threading.Thread(target=self._run, args=(claim,), name=job, daemon=True)
-                self._running[job] = thread
-                thread.start()
+            if job not in self._running:
+                with self._noting(f"job {job}"):  # one whose files are damaged must not hold up the others
+                    self._take(job)
+
+    def _take(self, job: str) -> None:
+        claim = self._store.claim(job, self._holder)
+        if claim is not None:
+            thread = threading.Thread(target=self._run, args=(claim,), name=job, daemon=True)
+            self._running[job] = claim, thread
+            thread.start()
 
     def _run(self, claim: Claim) -> None:
-        parent = self._cfg.api.scratch
-        folder = Path(tempfile.mkdtemp(prefix=f"{claim.id}-", dir=parent))
         try:
-            with _SignsOfLife(claim, self._cfg.jobs.lease_s / 5):
+            with (
+                self._workroom.folder_for(claim.id) as folder,
+                _SignsOfLife(claim, self._cfg.jobs.lease_s / 5),
+            ):
                 self._dub(claim, folder)
         except Lost:
-            if self._stopping.is_set():
-                claim.release()
             _log.info("job %s: let go", claim.id)
+            if self._stopping.is_set():
+                _give_back(claim)
         except (Unavailable, StorageError) as error:  # its lease runs out, and a driver takes it again
             _log.warning("job %s: put off: %s", claim.id, error)
         except Exception:  # the driver goes on with its other jobs; this one costs one of its attempts
             _log.exception("job %s: broke off", claim.id)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
             self._running.pop(claim.id, None)
             self._wake.set()
+
+    @contextmanager
+    def _noting(self, what: str) -> Iterator[None]:
+        """Go on after an error, which is logged once as long as it stays the same."""
+        try:
+            yield
+        except Exception as error:  # the storage may be away for a while, or a file of it damaged
+            if self._troubles.get(what) != str(error):
+                _log.warning("%s: %s", what, error, exc_info=not isinstance(error, SegTalkerError))
+            if len(self._troubles) >= _MOST_TROUBLES:
+                self._troubles.clear()
+            self._troubles[what] = str(error)
+        else:
+            self._troubles.pop(what, None)
 
     def _dub(self, claim: Claim, folder: Path) -> None:
         claim.fetch(folder)
@@ -172,6 +201,12 @@ class _SignsOfLife:
     def _beat(self) -> None:
         while not self._over.wait(self._every_s) and self._claim.beat():
             pass
+
+
+def _give_back(claim: Claim) -> None:
+    """Let others take the job at once; where that cannot be said, its lease runs out."""
+    with suppress(StorageError):
+        claim.release()
 
 
 def _told(report: DubReport, claim: Claim, folder: Path) -> dict[str, Any]:
