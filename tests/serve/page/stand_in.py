@@ -26,7 +26,7 @@ REPORT = {
     "duration_s": 4.0,
     "speech_duration_s": 4.1,
     "frames": {"synthesized": 88, "no_face": 7, "profile": 5},
-    "timings_s": {"rendering": 6.2, "finding faces": 1.9, "encode": 0.8, "decode": 0.3},
+    "timings_s": {"sgi": 6.2, "faces": 1.9, "tsg": 1.1, "encode": 0.8, "decode": 0.3, "mux": 0.01},
     "warnings": ["the last 0.1 s of the speech were cut, because the video is shorter; see --sync-mode."],
     "versions": {"segtalker": "0.1.0"},
 }
