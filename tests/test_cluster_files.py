@@ -22,11 +22,13 @@ from segtalker.training.run import load_train_config
 from segtalker.weights.registry import groups
 
 ROOT = Path(__file__).parents[1]
-JOBS = {path.stem: path for path in sorted((ROOT / "configs/cluster/kuberay").glob("*.yaml"))}
-LAUNCHER = sorted((ROOT / "configs/cluster").glob("*.yaml"))
+MANIFESTS = {path.stem: path for path in sorted((ROOT / "configs/cluster/kuberay").glob("*.yaml"))}
+JOBS = {name: path for name, path in MANIFESTS.items() if name != "service"}
+LAUNCHER = [ROOT / "configs/cluster/aws.yaml", ROOT / "configs/cluster/static.yaml"]
 TRAININGS = ("syncnet", "tsg", "sgi")
 IN_IMAGE = "/opt/segtalker/"
 GUIDE = (ROOT / "docs/from_hdtf_to_weights.md").read_text(encoding="utf-8")
+SECRETS_IN = {name: "service" if name == "service" else "from_hdtf_to_weights" for name in MANIFESTS}
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 RAY = re.search(r"^ray==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)[1]  # type: ignore[index]
 
@@ -71,14 +73,28 @@ def pool(job: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return group, group["template"]["spec"]["containers"][0]["resources"]["requests"]
 
 
-def containers(job: dict[str, Any]) -> list[dict[str, Any]]:
-    cluster = job["spec"]["rayClusterSpec"]
-    pods = [group["template"]["spec"] for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])]
-    return [container for pod in pods for container in pod["containers"]]
+def cluster_of(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The cluster of a RayJob or of a RayService."""
+    spec = manifest["spec"]
+    return spec["rayClusterConfig"] if manifest["kind"] == "RayService" else spec["rayClusterSpec"]
+
+
+def groups_of(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """The head, then the groups of workers."""
+    cluster = cluster_of(manifest)
+    return [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+
+
+def containers(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    return [found for group in groups_of(manifest) for found in group["template"]["spec"]["containers"]]
 
 
 def images() -> dict[str, str]:
-    found = {f"{name}: {c['name']}": c["image"] for name in JOBS for c in containers(load(JOBS[name]))}
+    found = {
+        f"{name}: {index}": c["image"]
+        for name, path in MANIFESTS.items()
+        for index, c in enumerate(containers(load(path)))
+    }
     for path in LAUNCHER:
         told = re.findall(r"\b(?:worker_|head_)?image: (\S+)", path.read_text())
         found |= {f"{path.stem} {i}": image.rstrip("}") for i, image in enumerate(told)}
@@ -87,7 +103,11 @@ def images() -> dict[str, str]:
 
 def test_there_is_a_manifest_for_each_of_the_four_jobs():
     assert set(JOBS) == {"prepare", *TRAININGS}
-    assert {path.stem for path in LAUNCHER} == {"static", "aws"}
+    assert {path.stem for path in (ROOT / "configs/cluster").glob("*.yaml")} == {
+        "static",
+        "aws",
+        "serve_a100",
+    }
     assert {pool(load(JOBS[name]))[0]["groupName"] for name in JOBS} == {"cpu", "a100"}
 
 
@@ -111,11 +131,10 @@ def test_a_manifest_is_a_job_that_ends_goes_on_and_asks_for_a_token(name: str):
     assert group["replicas"] == group["minReplicas"] == group["maxReplicas"]
 
 
-@pytest.mark.parametrize("name", JOBS)
+@pytest.mark.parametrize("name", MANIFESTS)
 def test_pods_have_limits_no_root_and_secrets_by_name_alone(name: str):
-    job = load(JOBS[name])
-    cluster = job["spec"]["rayClusterSpec"]
-    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+    manifest = load(MANIFESTS[name])
+    for group in groups_of(manifest):
         pod = group["template"]["spec"]
         assert pod["securityContext"]["runAsNonRoot"] and pod["securityContext"]["runAsUser"] == 1000
         assert all(isinstance(value, str) for value in group["rayStartParams"].values())
@@ -123,11 +142,16 @@ def test_pods_have_limits_no_root_and_secrets_by_name_alone(name: str):
         assert main["resources"]["requests"] == main["resources"]["limits"]
         mounted = {mount["name"] for mount in main["volumeMounts"]}
         assert mounted == {volume["name"] for volume in pod["volumes"]}
-    for container in containers(job):
+    for container in containers(manifest):
         assert container["envFrom"] == [{"secretRef": {"name": "segtalker-s3"}}]
-    assert not re.search(r"AKIA|SECRET_ACCESS_KEY|auth_token:", JOBS[name].read_text())
-    for secret in ("segtalker-s3", "segtalker-ray-token"):
-        assert f"kubectl create secret generic {secret}" in GUIDE
+    text = MANIFESTS[name].read_text()
+    assert not re.search(r"AKIA|SECRET_ACCESS_KEY|auth_token:", text)
+    guide = (ROOT / f"docs/{SECRETS_IN[name]}.md").read_text(encoding="utf-8")
+    secrets = set(re.findall(r"secretName: ([\w-]+)|secret(?:Key)?Ref: \{name: ([\w-]+)", text))
+    names = {first or second for first, second in secrets}
+    assert {"segtalker-s3", "segtalker-ray-token"} <= names
+    for secret in names:
+        assert f"kubectl create secret generic {secret}" in guide
 
 
 @pytest.mark.parametrize("name", TRAININGS)
@@ -212,18 +236,18 @@ def test_versions_of_image_manifests_and_pins_agree():
     tag = f"segtalker:{version[1]}-ray{RAY}-py{major}{minor}-"
     assert all(f"{tag}{flavour} ." in DOCKERFILE for flavour in ("cpu", "cuda"))
     found = images()
-    assert len(found) >= 2 * len(JOBS) + 3
+    assert len(found) >= 2 * len(MANIFESTS) + 3
     for where, image in found.items():
         assert re.fullmatch(rf"registry\.example\.com/{re.escape(tag)}(cpu|cuda)", image), where
-    for name in JOBS:
-        assert load(JOBS[name])["spec"]["rayClusterSpec"]["rayVersion"] == RAY
+    for path in MANIFESTS.values():
+        assert cluster_of(load(path))["rayVersion"] == RAY
 
 
 def test_gpus_get_the_cuda_image():
-    for name in JOBS:
-        group, pod = pool(load(JOBS[name]))
-        image = group["template"]["spec"]["containers"][0]["image"]
-        assert image.endswith("-cuda" if "nvidia.com/gpu" in pod else "-cpu")
+    for path in MANIFESTS.values():
+        for container in containers(load(path)):
+            has_gpus = "nvidia.com/gpu" in container["resources"]["requests"]
+            assert container["image"].endswith("-cuda" if has_gpus else "-cpu"), path
 
 
 def test_the_image_is_built_from_what_is_there_by_pins_and_runs_as_nobody_special():

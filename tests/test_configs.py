@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from segtalker.config import load_yaml
+from segtalker.config import load_config, load_yaml
 from segtalker.errors import ConfigError
 from segtalker.training.run import load_train_config
+from serve.config import ServiceConfig
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 NETWORK_OF = {
@@ -27,6 +28,7 @@ NETWORK_OF = {
     "sgi_e4s_512": "sgi",
 }
 SIZES = {"mini", "smoke", "paper", "improved"}
+SERVICES = sorted((CONFIGS / "service").glob("*.yaml"))
 TRAININGS = sorted(p for size in SIZES for p in (CONFIGS / size).glob("*.yaml") if p.stem != "prepare")
 
 
@@ -58,3 +60,20 @@ def test_every_training_finds_what_the_commands_before_it_made():
     assert {
         f"runs/{name}.safetensors" for name in ("tsg_more/tsg", "syncnet_more/syncnet", "sgi/sgi")
     } <= made
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.stem)
+def test_a_configuration_of_the_service_loads(path: Path):
+    cfg = load_config(ServiceConfig, path)
+    assert cfg.graph == ("fused" if "fused" in path.stem else "split")
+    assert cfg.dub.plan.chunk_frames == ServiceConfig().dub.plan.chunk_frames  # a section `dub` replaces all
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.stem)
+def test_a_misspelt_key_of_the_service_is_refused_by_file(path: Path):
+    with pytest.raises(ConfigError, match=rf"{path.name}.*did you mean 'driver"):
+        load_config(ServiceConfig, path, ["drivr.jobs=1"])
+
+
+def test_there_is_a_configuration_of_the_service_for_a_laptop_and_for_both_graphs():
+    assert {path.stem for path in SERVICES} == {"laptop", "a100_split", "a100_fused"}
