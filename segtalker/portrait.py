@@ -22,9 +22,9 @@ from segtalker.errors import FaceNotFound
 from segtalker.faces.align import crop_from_landmarks
 from segtalker.faces.detect import FaceBackend
 from segtalker.faces.likeness import speaker_likeness
-from segtalker.faces.speaker import choose_speaker
+from segtalker.faces.speaker import choose_speaker, parse_speaker
 from segtalker.faces.track import track_faces
-from segtalker.media.read import read_frames
+from segtalker.media.read import probe, read_frames
 from segtalker.types import FaceTrack, Frame, Image, Points, VideoInfo
 
 _UPPER_LIDS = ((33, 246, 161, 160, 159, 158, 157, 173, 133), (362, 398, 384, 385, 386, 387, 388, 466, 263))
@@ -134,9 +134,10 @@ def open_portrait(
         raise FaceNotFound(
             f"{path}: no face was found in the picture. Take one that shows a face from the front."
         )
-    likeness = speaker_likeness(speaker, backend, lambda index: frame.image)
-    chosen = choose_speaker(faces, speaker, likeness, path)[0]
     height, width = frame.image.shape[:2]
+    likeness = speaker_likeness(speaker, backend, lambda index: frame.image)
+    spec = parse_speaker(speaker).scaled(width / probe(path).width)
+    chosen = choose_speaker(faces, spec, likeness, path)[0]
     info = VideoInfo(
         path=path,
         width=width,

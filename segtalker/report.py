@@ -154,7 +154,7 @@ def _remarks(source: FrameSource, voice: Speech, analysis: Analysis) -> list[str
     lost = float(voice.duration - analysis.plan.duration)
     if lost > 0.1:
         remarks.append(
-            f"the last {lost:.1f} s of the speech were cut, because the video is shorter; see --sync-mode."
+            f"the last {lost:.1f} s of the speech were cut: the video is shorter; other sync modes keep it."
         )
     return remarks
 

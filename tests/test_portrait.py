@@ -11,9 +11,9 @@ import pytest
 
 from segtalker.faces.mesh import EYE_L, EYE_R
 from segtalker.faces.track import track_faces
-from segtalker.portrait import PortraitConfig, PortraitSource, blink_closure, close_eyes
+from segtalker.portrait import PortraitConfig, PortraitSource, blink_closure, close_eyes, open_portrait
 from segtalker.types import Frame, VideoInfo
-from tests.dubbing import BlobFaces, talking_frame
+from tests.dubbing import BACKGROUND, BlobFaces, blank_frame, draw_face, talking_frame
 
 SIZE = (420, 360)
 
@@ -38,6 +38,17 @@ def test_any_frame_is_the_same_alone_and_in_a_row(portrait):
     row = {item.index: item.image for item in portrait.read(58, 66)}
     assert np.array_equal(row[63], frame(portrait, 63))
     assert [item.time for item in portrait.read(10, 12)] == [Fraction(10, 25), Fraction(11, 25)]
+
+
+def test_a_point_counts_in_pixels_of_the_picture_however_it_is_shrunk(tmp_path):
+    image = blank_frame((900, 300), 90)
+    image[:] = BACKGROUND
+    for x in (150, 450, 750):
+        draw_face(image, (x, 150), 150)
+    cv2.imwrite(str(tmp_path / "three.png"), image[..., ::-1])
+    cfg = PortraitConfig(max_side=450)
+    source = open_portrait(tmp_path / "three.png", BlobFaces(), "point:740,150", Fraction(1), cfg, 1)
+    assert abs(source.face[:, 0].mean() - 375) < 20
 
 
 def test_another_seed_moves_otherwise():

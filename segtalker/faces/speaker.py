@@ -7,7 +7,7 @@ shot, so that the same rule holds after a cut.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -34,6 +34,10 @@ class SpeakerSpec:
     point: tuple[float, float] = (0.0, 0.0)
     """Frame pixels."""
     photo: Path | None = None
+
+    def scaled(self, scale: float) -> SpeakerSpec:
+        """The same choice in frames that are `scale` times as large."""
+        return replace(self, point=(self.point[0] * scale, self.point[1] * scale))
 
 
 def parse_speaker(text: str) -> SpeakerSpec:

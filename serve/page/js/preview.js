@@ -2,7 +2,6 @@
 import { isPicture } from "./sources.js";
 
 const PARSE_PX = 1280; // longest side of a frame that is sent to the service
-const PORTRAIT_PX = 1280; // the service shrinks stills to this; points are in pixels of what it works on
 const LOAD_S = 15;
 
 // What the file shows: { kind, width, height (pixels), duration (s), draw(canvas, time), close() }.
@@ -17,11 +16,9 @@ export async function openPreview(file) {
   }
 }
 
-// Canvas pixels -> pixels of the video as the service counts them.
+// Canvas pixels -> pixels of the video.
 export function videoScale(preview, canvas) {
-  const longest = Math.max(preview.width, preview.height);
-  const shrunk = preview.kind === "picture" ? Math.min(1, PORTRAIT_PX / longest) : 1;
-  return (preview.width * shrunk) / canvas.width;
+  return preview.width / canvas.width;
 }
 
 async function openPicture(url) {

@@ -27,7 +27,7 @@ REPORT = {
     "speech_duration_s": 4.1,
     "frames": {"synthesized": 88, "no_face": 7, "profile": 5},
     "timings_s": {"sgi": 6.2, "faces": 1.9, "tsg": 1.1, "encode": 0.8, "decode": 0.3, "mux": 0.01},
-    "warnings": ["the last 0.1 s of the speech were cut, because the video is shorter; see --sync-mode."],
+    "warnings": ["the last 0.1 s of the speech were cut: the video is shorter; other sync modes keep it."],
     "versions": {"segtalker": "0.1.0"},
 }
 
