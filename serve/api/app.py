@@ -1,5 +1,6 @@
 """The application: routes, what surrounds them, and /openapi.json."""
 
+import logging
 from typing import Any
 
 from fastapi import FastAPI
@@ -22,13 +23,13 @@ answers 429 and 503 say in `Retry-After` when to come back."""
 
 def build(service: Service) -> FastAPI:
     """The application in front of `service`; see `serve.api.create_api`."""
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a bad form is told to who sent it
     context = Context(service)
     api = FastAPI(title="SegTalker", version="1", description=_ABOUT, docs_url=None, redoc_url=None)
     api.state.context = context
-    api.include_router(dub_routes(context))
-    api.include_router(picture_routes(context))
-    api.include_router(about_routes(context))
-    api.include_router(page_routes())
+    api.state.routers = [dub_routes(context), picture_routes(context), about_routes(context), page_routes()]
+    for router in api.state.routers:
+        api.include_router(router)
     add_error_handlers(api)
     origins = service.config.api.cors_origins
     if origins:

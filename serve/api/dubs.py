@@ -14,7 +14,7 @@ from serve.api.auth import Caller
 from serve.api.context import Context, job_body
 from serve.api.errors import ApiError
 from serve.api.events import answer_events
-from serve.api.files import StoredFile, answer_file
+from serve.api.files import StoredFile, answer_file, answer_whole
 from serve.api.limits import check_open_answers
 from serve.api.options import DubOptions
 from serve.api.schemas import EXAMPLE_ID, JOB_ID, Accepted, DubRequest, JobBody, JobList, Links
@@ -45,6 +45,7 @@ _RANGE = {
     "schema": {"type": "string"},
     "example": "bytes=0-1023",
 }
+_REPORT = {"frames": {"synthesized": 88, "no_face": 12}, "num_frames": 100, "duration_s": 4.0}
 _FORM = multipart(
     {
         "video": "The film, or a portrait.",
@@ -178,37 +179,51 @@ def _add_watching(routes: APIRouter, context: Context, caller_of: Callable[..., 
 
 
 def _add_fetching(routes: APIRouter, context: Context, caller_of: Callable[..., Any]) -> None:
-    def add(kind: str, summary: str) -> None:
+    async def find(job: str, caller: Caller, kind: str) -> StoredFile:
+        view = await context.own_job(job, caller)
+        found = await in_thread(context.store.open_result, job, kind)
+        if found is None:
+            raise _no_result(view, kind)
         media_type, file_name = _RESULTS[kind]
-        documented = {
-            **errors(404, 409, 416),
-            200: binary("All of it", media_type, ETag="Of the content", Accept_Ranges="bytes"),
-            206: binary("The range", media_type, Content_Range="bytes FIRST-LAST/SIZE"),
-            304: {"description": "As the caller has it (If-None-Match)"},
-        }
+        return StoredFile(*found, media_type, file_name.format(job))
 
+    def add_video(kind: str, summary: str) -> None:
         @routes.get(
             f"/dubs/{{job}}/{kind}",
             name=kind,
             summary=summary,
             response_class=Response,
-            responses=documented,
+            responses={
+                **errors(404, 409, 416),
+                200: binary("All of it", "video/mp4", ETag="Of the content", Accept_Ranges="bytes"),
+                206: binary("The range", "video/mp4", Content_Range="bytes FIRST-LAST/SIZE"),
+                304: {"description": "As the caller has it (If-None-Match)"},
+            },
             openapi_extra={"parameters": [_RANGE]},
         )
         async def fetch(
             request: Request, job: JobId, caller: Annotated[Caller, Depends(caller_of)]
         ) -> Response:
-            view = await context.own_job(job, caller)
-            found = await in_thread(context.store.open_result, job, kind)
-            if found is None:
-                raise _no_result(view, kind)
-            uri, size = found
-            file = StoredFile(uri, size, media_type, file_name.format(job))
-            return answer_file(request, context.store, file)
+            return answer_file(request, context.store, await find(job, caller, kind))
 
-    add("video", "The finished video")
-    add("report", "What was done to every frame, how long it took, and with which weights")
-    add("maps", "Source, region map, talking map and result side by side (options.save_maps)")
+    add_video("video", "The finished video")
+    add_video("maps", "Source, region map, talking map and result side by side (options.save_maps)")
+
+    @routes.get(
+        "/dubs/{job}/report",
+        summary="What was done to every frame, how long it took, and with which weights",
+        response_class=Response,
+        responses={
+            **errors(404, 409),
+            200: {
+                "description": "The report",
+                "content": {"application/json": {"schema": {"type": "object"}, "example": _REPORT}},
+            },
+        },
+    )
+    async def report(job: JobId, caller: Annotated[Caller, Depends(caller_of)]) -> Response:
+        """As `segtalker dub` writes it beside its output."""
+        return answer_whole(context.store, await find(job, caller, "report"))
 
     @routes.get(
         "/dubs/{job}/stream",
@@ -232,8 +247,7 @@ async def _stream(
     """The film as it is made; of a job that is done, the finished one."""
     finished = await in_thread(context.store.open_result, view.id, "video")
     if finished is not None:
-        uri, size = finished
-        answer = answer_file(request, context.store, StoredFile(uri, size, "video/mp4", f"{view.id}.mp4"))
+        answer = answer_whole(context.store, StoredFile(*finished, "video/mp4", f"{view.id}.mp4"))
         answer.headers["X-Job-Id"] = view.id
         return answer
     with ExitStack() as cleanup:

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from segtalker.errors import SegTalkerError, StorageError
 from serve.api.service import Busy
@@ -87,7 +88,18 @@ async def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = _CODES.get(error.status_code, f"http_{error.status_code}")
     message = f"{request.method} {request.url.path}: {error.detail}. {_REMEDIES.get(error.status_code, '')}"
-    return _answer(error.status_code, code, message.strip(), error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        first = headers.get("Allow", "").split(", ")  # of the route that came first; others share its path
+        headers["Allow"] = ", ".join(sorted({*first, *_methods_of(request)}))
+    return _answer(error.status_code, code, message.strip(), headers)
+
+
+def _methods_of(request: Request) -> set[str]:
+    """Methods that our routes have for the path of a request."""
+    routes = [route for router in request.app.state.routers for route in router.routes]
+    fitting = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return {method for route in fitting for method in route.methods}
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -33,26 +33,35 @@ class StoredFile:
 
 def answer_file(request: Request, store: JobStore, file: StoredFile) -> Response:
     """200 with all of it, 206 with a part, 304 where the caller has it, 416 for a part past the end."""
-    headers = {
-        "Accept-Ranges": "bytes",
-        "ETag": file.etag,
-        "Cache-Control": "private, no-cache",
-        "Content-Disposition": f'inline; filename="{file.file_name}"',
-    }
+    headers = {"Accept-Ranges": "bytes", "ETag": file.etag, "Cache-Control": "private, no-cache"}
     if names_etag(request.headers.get("if-none-match"), file.etag):
         return Response(status_code=304, headers=headers)
     wanted = request.headers.get("range")
     if_range = request.headers.get("if-range")
-    if wanted is None or (if_range is not None and if_range != file.etag):
-        part = None
-    else:
-        part = byte_range(wanted, file.size)
-    start, stop = part or (0, file.size)
-    headers["Content-Length"] = str(stop - start)
-    if part is not None:
-        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{file.size}"
+    is_current = if_range is None or if_range == file.etag
+    part = byte_range(wanted, file.size) if wanted is not None and is_current else None
+    if part is None:
+        return answer_whole(store, file, headers)
+    start, stop = part
+    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{file.size}"
+    return _answer(store, file, start, stop, 206, headers)
+
+
+def answer_whole(store: JobStore, file: StoredFile, headers: Mapping[str, str] | None = None) -> Response:
+    """200 with all of it."""
+    return _answer(store, file, 0, file.size, 200, headers or {})
+
+
+def _answer(
+    store: JobStore, file: StoredFile, start: int, stop: int, status: int, headers: Mapping[str, str]
+) -> Response:
+    shown = {
+        **headers,
+        "Content-Disposition": f'inline; filename="{file.file_name}"',
+        "Content-Length": str(stop - start),
+    }
     blocks = _blocks(store, file.uri, start, stop)
-    return StreamingResponse(blocks, 206 if part is not None else 200, headers, media_type=file.media_type)
+    return StreamingResponse(blocks, status, shown, media_type=file.media_type)
 
 
 def byte_range(header: str, size: int) -> tuple[int, int] | None:

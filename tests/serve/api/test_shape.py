@@ -39,6 +39,14 @@ def test_every_error_has_the_same_shape(api, method, path, status, code):
     assert answer.json()["error"]["code"] == code
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [("/v1/dubs", "GET, POST"), ("/v1/dubs/j" + "a" * 26, "DELETE, GET"), ("/openapi.json", "GET, HEAD")],
+)
+def test_a_method_that_is_not_there_is_told_which_are(api, path, methods):
+    assert ask(api, "PUT", path).headers["Allow"] == methods
+
+
 def test_a_fault_of_the_service_tells_a_number_and_nothing_else(api, monkeypatch, caplog):
     def fail():
         raise RuntimeError("password is hush")
