@@ -7,6 +7,7 @@ serve deploy configs/serve.yaml                  # on a cluster
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +21,7 @@ from serve.driver import Driver, FusedDriver, Ingress
 
 _HEALTH: dict[str, Any] = {"health_check_period_s": 10.0, "health_check_timeout_s": 60.0}
 _QUIET = {"enable_access_log": False}
+_CALLS = 64  # that a driver holds at once: it is told of new jobs, and a fused one answers for pictures
 _MANY = 1000  # uploads, events and streams that one ingress replica holds open
 
 
@@ -37,7 +39,7 @@ class Arguments(BaseModel):
 
 def build(args: Arguments) -> serve.Application:
     """The application, for `serve run` and for YAML files."""
-    values = {**(load_yaml(args.config) if args.config else {}), **args.service}
+    values = _merged(load_yaml(args.config) if args.config else {}, args.service)
     return compose(parse_config(ServiceConfig, apply_overrides(values, args.set)))
 
 
@@ -62,6 +64,16 @@ def compose(cfg: ServiceConfig) -> serve.Application:
         **_HEALTH,
     )
     return ingress.bind(config, driver, stages)
+
+
+def _merged(values: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """`more` on top of `values`, section by section."""
+    merged = dict(values)
+    for key, value in more.items():
+        below = merged.get(key)
+        nested = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merged(below, value) if nested else value  # type: ignore[arg-type]
+    return merged
 
 
 def _stage(name: str, cfg: StageConfig) -> Any:
@@ -98,7 +110,8 @@ def _driver(cfg: ServiceConfig, kind: type) -> Any:
         name="Driver",
         num_replicas=cfg.driver.replicas,
         ray_actor_options={"num_cpus": cfg.driver.cpus, "num_gpus": cfg.driver.gpus},
-        max_ongoing_requests=64,
+        max_ongoing_requests=_CALLS,
+        max_queued_requests=_CALLS,
         logging_config=_QUIET,
         graceful_shutdown_timeout_s=60,
         **_HEALTH,

@@ -7,27 +7,30 @@ up once; talking and painting put the frames of several callers into one batch.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from ray import serve
+from ray.serve.exceptions import RayServeException
 
-from segtalker.audio.source import SAMPLE_RATE, ArraySource
 from segtalker.config import parse_config
 from segtalker.dub_config import DubConfig
 from segtalker.faces.ahead import follow_through
 from segtalker.local_stages import LocalStages
-from segtalker.regions import NUM_REGIONS, Region
 from segtalker.stages import SpeechWindows, Stages
 from serve.config import StageConfig
 from serve.metrics import StageMetrics
-from serve.remote import Packet, pack, unpack
+from serve.remote import ANSWER_S, Packet, pack, unpack
+from serve.warm_up import warm_up_encoder, warm_up_faces, warm_up_painter, warm_up_talker
 
 # Shape legend: N frames, S side of the crop, R 12 regions, L style layers, D style dim
 
@@ -70,51 +73,70 @@ class Replica:
         self._stages = LocalStages(self._dub)
         self._verbs = Verbs(self._stages)
         self._metrics = StageMetrics(type(self).__name__)
-        self._working = threading.Lock()
+        self._working, self._since = threading.Lock(), 0.0
+        # Threads that only calls use: a check of health must not queue behind them.
+        self._pool = ThreadPoolExecutor(cfg.ongoing + 1, "stage")
         self._warm_up()
 
     async def run(self, verb: str, packet: Packet) -> Packet:
         """Answer one question of `serve.remote`."""
         with self._metrics.waiting():
-            return await asyncio.to_thread(self._answer, verb, packet)
+            return await self._in_thread(self._answer, verb, packet)
 
     async def stats(self) -> dict[str, float]:
-        """What this replica has done so far; see `StageMetrics.stats`."""
-        return self._metrics.stats()
+        """What this replica has done so far, see `StageMetrics.stats`, and its process id."""
+        return {**self._metrics.stats(), "pid": os.getpid()}
 
     async def check_health(self) -> None:
-        """Fails when the device does, so that Serve replaces the replica."""
-        if self._working.acquire(blocking=False):  # one that is at work is alive
-            try:
-                await asyncio.to_thread(self._warm_up)
-            finally:
-                self._working.release()
+        """Fails when the device does, or hangs, so that Serve replaces the replica."""
+        if not self._working.locked():
+            await asyncio.to_thread(self._try)
+        elif self._since and time.monotonic() - self._since > ANSWER_S:  # nobody waits for it any more
+            raise RuntimeError(f"one piece of work has not ended for {ANSWER_S:.0f} s")
 
     def _warm_up(self) -> None:
         """Load the networks; the first pass of one is much slower than those after it."""
 
+    def _try(self) -> None:
+        if self._working.acquire(blocking=False):  # one that is at work is alive
+            try:
+                self._warm_up()
+            finally:
+                self._working.release()
+
     def _answer(self, verb: str, packet: Packet) -> Packet:
         args = [unpack(arg) if _is_packet(arg) else arg for arg in unpack(packet)]
         frames = len(args[0]) if verb in ("mattes", "parse", "encode") else 1
-        with self._working, self._metrics.batch(calls=1, frames=frames):
-            return pack(self._verbs(verb, args))
+        with self._at_work(calls=1, frames=frames):
+            answer = self._verbs(verb, args)
+        return pack(answer)
+
+    @contextmanager
+    def _at_work(self, calls: int, frames: int) -> Iterator[None]:
+        """Around the work on one batch: one at a time."""
+        with self._working, self._metrics.batch(calls, frames):
+            self._since = time.monotonic()
+            try:
+                yield
+            finally:
+                self._since = 0.0
+
+    async def _in_thread(self, work: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
 
 
 class Faces(Replica):
     """Finds, follows and parses faces."""
 
     def _warm_up(self) -> None:
-        grey = np.full((64, 64, 3), 128, np.uint8)
-        self._stages.backend.detect(grey, False)
-        self._stages.parser.mattes(grey[None])
+        warm_up_faces(self._stages)
 
 
 class Encoder(Replica):
     """Pictures to style codes."""
 
     def _warm_up(self) -> None:
-        size = self._stages.networks.painter.size
-        self._stages.networks.painter.encode(np.zeros((1, size, size, 3), np.uint8), _blank(1, size))
+        warm_up_encoder(self._stages)
 
 
 class Batching(Replica):
@@ -129,23 +151,31 @@ class Batching(Replica):
     async def run(self, verb: str, packet: Packet) -> Packet:
         """Answer one question of `serve.remote`, together with others that wait."""
         with self._metrics.waiting():
-            args = await asyncio.to_thread(lambda: unpack(packet))
-            if "ref" not in packet:  # local testing has no batches
-                return pack((await self._gather_all([args]))[0])
-            return pack(await self._gather(args))
+            call = await self._in_thread(unpack, packet)
+            if replica_name() is None:  # local testing has no batches
+                (answer,) = await self._gather_all([call])
+            else:
+                answer = await self._gather(call)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
 
     @serve.batch(batch_size_fn=lambda calls: sum(len(call[0]) for call in calls))
     async def _gather(self, calls: list[Any]) -> list[Any]:
         return await self._gather_all(calls)
 
-    async def _gather_all(self, calls: list[Any]) -> list[Any]:
-        return await asyncio.to_thread(self._together, calls)
+    async def _gather_all(self, calls: list[Any]) -> list[Packet | Exception]:
+        return await self._in_thread(self._together, calls)
 
-    def _together(self, calls: list[Any]) -> list[NDArray[np.uint8]]:
+    def _together(self, calls: list[Any]) -> list[Packet | Exception]:
+        """An answer to each call, or its error; a call that fails costs no other one of its batch."""
         counts = [len(call[0]) for call in calls]
-        with self._working, self._metrics.batch(calls=len(calls), frames=sum(counts)):
-            answer = self._compute(calls)
-        return np.split(answer, np.cumsum(counts)[:-1])
+        try:
+            with self._at_work(len(calls), sum(counts)):
+                frames = self._compute(calls)
+        except Exception as error:
+            return [error] if len(calls) == 1 else [self._together([call])[0] for call in calls]
+        return [pack(part) for part in np.split(frames, np.cumsum(counts)[:-1])]
 
     def _compute(self, calls: list[Any]) -> NDArray[np.uint8]:
         """Frames of all calls, one after the other; the first argument of a call has its frames."""
@@ -156,8 +186,7 @@ class Talker(Batching):
     """Speech moves the mouth of region maps."""
 
     def _warm_up(self) -> None:
-        size = self._stages.networks.painter.size
-        self._stages.networks.talker.talk(_blank(1, size), _blank(1, size), _silence())
+        warm_up_talker(self._stages)
 
     def _compute(self, calls: list[Any]) -> NDArray[np.uint8]:
         maps, references, heard = zip(*calls, strict=True)
@@ -170,10 +199,7 @@ class Generator(Batching):
     """Region maps and style codes to pictures."""
 
     def _warm_up(self) -> None:
-        painter = self._stages.networks.painter
-        size = painter.size
-        codes = painter.encode(np.zeros((1, size, size, 3), np.uint8), _blank(1, size))
-        painter.paint(_blank(1, size), codes)
+        warm_up_painter(self._stages)
 
     def _compute(self, calls: list[Any]) -> NDArray[np.uint8]:
         maps, codes = zip(*calls, strict=True)
@@ -191,17 +217,13 @@ STAGES: dict[str, Callable[..., Replica]] = {
 }
 
 
+def replica_name() -> str | None:
+    """The replica that this process is; None in local testing."""
+    try:
+        return serve.get_replica_context().replica_id.unique_id
+    except RayServeException:
+        return None
+
+
 def _is_packet(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() <= {"ref", "value"} and len(value) == 1
-
-
-def _silence() -> SpeechWindows:
-    """What one frame hears of a silent second."""
-    return SpeechWindows.read(ArraySource(np.zeros(SAMPLE_RATE, np.float32)), [Fraction(0)])
-
-
-def _blank(count: int, size: int) -> NDArray[np.uint8]:
-    """Maps [N, S, S] with a border in the middle: a map of one region would take another path."""
-    maps = np.full((count, size, size), Region.SKIN, np.uint8)
-    maps[:, size // 2 :, : size // 2] = NUM_REGIONS - 1
-    return maps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Mapping
 from typing import Any
@@ -14,11 +15,15 @@ from segtalker.config import parse_config
 from serve.about import describe
 from serve.api.service import Pictures
 from serve.config import ServiceConfig, StageConfig
-from serve.deployments import Replica
+from serve.deployments import Replica, replica_name
 from serve.local import open_store
 from serve.pictures import StagePictures
 from serve.remote import RemoteStages, Stage
 from serve.runner import JobRunner
+from serve.warm_up import warm_up_faces, warm_up_painter, warm_up_talker
+
+_log = logging.getLogger("segtalker.service")
+_STATUS_S = 5.0
 
 Handles = dict[str, DeploymentHandle]
 """Stage -> deployment that answers its verbs."""
@@ -58,17 +63,18 @@ class FusedDriver(Replica):
         self._runner = JobRunner(open_store(cfg), cfg, self._stages, _who())
 
     def _warm_up(self) -> None:
-        networks = self._stages.networks  # loads them
-        assert networks.painter.size > 0
+        for warm_up in (warm_up_faces, warm_up_talker, warm_up_painter):
+            warm_up(self._stages)
 
     async def nudge(self) -> None:
         """There is a new job."""
         self._runner.nudge()
 
     async def check_health(self) -> None:
-        """Fails when jobs are no longer looked for."""
+        """Fails when jobs are no longer looked for, or the device fails."""
         if not self._runner.is_alive:
             raise RuntimeError("the runner of jobs has stopped")
+        await super().check_health()
 
     async def __del__(self) -> None:
         await asyncio.to_thread(self._runner.stop)
@@ -85,6 +91,7 @@ class Ingress:
         self._driver = driver
         self._about = describe(self.config.dub)
         self._parts = {"driver": driver, **handles}
+        self._asking: asyncio.Task[dict[str, str]] | None = None
 
     def __serve_build_asgi_app__(self) -> Any:
         """Called by Serve in the replica, once it is constructed."""
@@ -98,9 +105,15 @@ class Ingress:
 
     async def ready(self) -> Mapping[str, str]:
         """See `Service.ready`."""
-        statuses = await asyncio.to_thread(_statuses)
-        names = {handle.deployment_name for handle in self._parts.values()}
-        return {name: statuses.get(name, "is not deployed") for name in sorted(names)}
+        names = sorted({handle.deployment_name for handle in self._parts.values()})
+        if self._asking is None or self._asking.done():  # all who ask meanwhile share the answer
+            self._asking = asyncio.create_task(asyncio.to_thread(_statuses))
+        try:
+            statuses = await asyncio.wait_for(asyncio.shield(self._asking), _STATUS_S)
+        except Exception as error:  # the controller is starting again, or its node is lost
+            _log.warning("the controller of Serve does not answer: %s", type(error).__name__)
+            return dict.fromkeys(names, "is not known: the controller of Serve does not answer")
+        return {name: statuses.get(name, "is not deployed") for name in names}
 
     async def nudge(self) -> None:
         """See `Service.nudge`; a driver that does not hear it looks by itself soon."""
@@ -119,8 +132,4 @@ def _statuses() -> dict[str, str]:
 
 def _who() -> str:
     """Host and replica, for people who read a job's log."""
-    try:
-        replica = serve.get_replica_context().replica_id.unique_id
-    except Exception:  # local testing has no replicas
-        replica = "local"
-    return f"{socket.gethostname()}:{replica}"
+    return f"{socket.gethostname()}:{replica_name() or 'local'}"

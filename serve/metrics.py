@@ -32,9 +32,7 @@ class StageMetrics:
         for metric in (self._frames, self._failures, self._seconds, self._calls, self._waiting):
             metric.set_default_tags({"stage": stage})
         self._lock = threading.Lock()
-        self._stats = dict.fromkeys(
-            ("waiting", "calls", "frames", "batches", "largest_batch", "failures"), 0.0
-        )
+        self._stats = dict.fromkeys(_STATS, 0.0)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -54,8 +52,9 @@ class StageMetrics:
         try:
             yield
         except Exception:
-            self._failures.inc(calls)
-            self._count(failures=calls)
+            if calls == 1:  # of several, each is worked on again by itself
+                self._failures.inc()
+                self._count(failures=1)
             raise
         self._seconds.observe(time.perf_counter() - start)
         self._calls.observe(calls)

@@ -6,10 +6,10 @@ pinned in the object store until Python collects its garbage.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +22,7 @@ from ray import exceptions as ray_errors
 from ray.serve import exceptions as serve_errors
 from ray.serve.handle import DeploymentHandle
 
+from segtalker import storage
 from segtalker.dub_config import DubConfig
 from segtalker.errors import ConfigError, SegTalkerError
 from segtalker.parsing.colours import ColourModel
@@ -37,12 +38,15 @@ _GONE = (
     ray_errors.ObjectLostError,
     ray_errors.WorkerCrashedError,
     ray_errors.GetTimeoutError,
+    ray_errors.TaskCancelledError,
+    ray_errors.ObjectStoreFullError,
     serve_errors.ReplicaUnavailableError,
     serve_errors.DeploymentUnavailableError,
     TimeoutError,
 )
-"""A replica was lost, or has not answered: a stage keeps no state, so another one can be asked."""
-_ANSWER_S = 300.0
+"""A replica was lost, or has not answered: a stage keeps no state, so it can be asked again."""
+ANSWER_S = 300.0
+"""Longest wait for one answer."""
 _FIRST_WAIT_S = 0.05
 _LONGEST_WAIT_S = 2.0
 
@@ -56,7 +60,7 @@ def pack(value: Any) -> Packet:
 
 def unpack(packet: Packet) -> Any:
     """The value of a packet; arrays are read-only views of the object store."""
-    return ray.get(packet["ref"], timeout=_ANSWER_S) if "ref" in packet else packet["value"]
+    return ray.get(packet["ref"], timeout=ANSWER_S) if "ref" in packet else packet["value"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class Stage:
         until = time.monotonic() + self.patience_s
         for wait in _waits():
             try:
-                return unpack(self.handle.run.remote(verb, packet).result(timeout_s=_ANSWER_S))
+                return self._once(verb, packet)
             except serve_errors.BackPressureError as error:
                 problem: Exception = error
             except ray_errors.RayTaskError as error:
@@ -91,6 +95,14 @@ class Stage:
             time.sleep(wait)
         name = self.handle.deployment_name
         raise Unavailable(f"{name} has not answered for {self.patience_s:.0f} s ({type(problem).__name__}).")
+
+    def _once(self, verb: str, packet: Packet) -> Any:
+        response = self.handle.run.remote(verb, packet)
+        try:
+            return unpack(response.result(timeout_s=ANSWER_S))
+        except TimeoutError:
+            response.cancel()  # what nobody waits for must not hold a place in a queue
+            raise
 
 
 class RemoteStages:
@@ -111,7 +123,7 @@ class RemoteStages:
         return Networks(
             talker=RemoteTalker(self._talker),
             painter=RemotePainter(self._encoder, self._generator, painter_size(cfg)),
-            hashes={name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()},
+            hashes={name: storage.fingerprint(path)["sha256"] for name, path in paths.items()},
         )
 
 
@@ -153,8 +165,8 @@ class RemoteFaces:
     def _frame(self, image: Image) -> Packet:
         """A frame, put into the store once however many questions there are about it."""
         held = self._latest.__dict__
-        if held.get("image") is not image:
-            held.update(image=image, packet=pack(image))
+        if "image" not in held or held["image"]() is not image:
+            held.update(image=weakref.ref(image, lambda _: held.pop("packet", None)), packet=pack(image))
         return held["packet"]
 
 
