@@ -24,14 +24,15 @@ from serve.warm_up import warm_up_faces, warm_up_painter, warm_up_talker
 
 _log = logging.getLogger("segtalker.service")
 _STATUS_S = 5.0
+_PICTURE_S = 20.0  # a caller who waits for a picture is told to come back before it gives up by itself
 
 Handles = dict[str, DeploymentHandle]
 """Stage -> deployment that answers its verbs."""
 
 
-def stages_behind(config: ServiceConfig, handles: Handles) -> RemoteStages:
-    """The stages of a dub that these deployments are."""
-    return RemoteStages(config.dub, **{name: Stage(handle) for name, handle in handles.items()})
+def stages_behind(config: ServiceConfig, handles: Handles, **patience_s: float) -> RemoteStages:
+    """The stages of a dub that these deployments are; patience_s: see `Stage`."""
+    return RemoteStages(config.dub, **{name: Stage(handle, **patience_s) for name, handle in handles.items()})
 
 
 class Driver:
@@ -87,7 +88,8 @@ class Ingress:
     def __init__(self, config: dict[str, Any], driver: DeploymentHandle, handles: Handles) -> None:
         self.config = parse_config(ServiceConfig, config)
         self.store = open_store(self.config)
-        self.pictures: Pictures = StagePictures(stages_behind(self.config, handles))
+        stages = stages_behind(self.config, handles, patience_s=_PICTURE_S, answer_s=_PICTURE_S)
+        self.pictures: Pictures = StagePictures(stages)
         self._driver = driver
         self._about = describe(self.config.dub)
         self._parts = {"driver": driver, **handles}

@@ -20,6 +20,7 @@ from segtalker.stages import Stages
 from segtalker.types import FaceTrack, Frame, Image, RegionMap
 from serve.api.service import Busy, PictureFace
 from serve.api.threads import in_thread
+from serve.runner import Unavailable
 
 T = TypeVar("T")
 
@@ -50,6 +51,8 @@ class StagePictures:
         self._places -= 1
         try:
             return await in_thread(call, pool=self._pool)
+        except Unavailable as error:
+            raise Busy(f"{error} Send the picture again in a moment.", retry_after_s=5.0) from error
         finally:
             self._places += 1
 

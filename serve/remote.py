@@ -46,7 +46,7 @@ _GONE = (
 )
 """A replica was lost, or has not answered: a stage keeps no state, so it can be asked again."""
 ANSWER_S = 300.0
-"""Longest wait for one answer."""
+"""Nobody waits longer for an answer."""
 _FIRST_WAIT_S = 0.05
 _LONGEST_WAIT_S = 2.0
 
@@ -70,6 +70,8 @@ class Stage:
     handle: DeploymentHandle
     patience_s: float = 180.0
     """How long to go on asking; a replica with large networks takes its time to start."""
+    answer_s: float = ANSWER_S
+    """Longest wait for one answer, and for a replica to be there."""
 
     def ask(self, verb: str, *args: Any) -> Any:
         """The answer to `verb`; `Unavailable` when there was none for long, the stage's own errors else."""
@@ -99,7 +101,7 @@ class Stage:
     def _once(self, verb: str, packet: Packet) -> Any:
         response = self.handle.run.remote(verb, packet)
         try:
-            return unpack(response.result(timeout_s=ANSWER_S))
+            return unpack(response.result(timeout_s=self.answer_s))
         except TimeoutError:
             response.cancel()  # what nobody waits for must not hold a place in a queue
             raise

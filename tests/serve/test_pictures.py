@@ -15,6 +15,7 @@ from segtalker.local_stages import LocalStages
 from segtalker.regions import Region
 from serve.api.service import Busy
 from serve.pictures import StagePictures
+from serve.runner import Unavailable
 from tests.dubbing import BlobFaces, blank_frame, draw_face, talking_frame, tiny_weights
 
 SIZE = 32
@@ -129,3 +130,13 @@ def test_a_caller_who_goes_away_keeps_the_place_until_the_work_has_ended(stages)
         assert await pictures.parse(blank_frame()) == []
 
     asyncio.run(go_away())
+
+
+def test_a_stage_that_is_away_is_told_as_busy(stages):
+    class AwayFaces(BlobFaces):
+        def detect(self, image, thorough=True):
+            raise Unavailable("Faces has not answered for 20 s (TimeoutError).")
+
+    with pytest.raises(Busy, match="Faces has not answered") as caught:
+        asyncio.run(StagePictures(LocalStages(stages._cfg, AwayFaces())).parse(blank_frame()))
+    assert caught.value.retry_after_s >= 1
