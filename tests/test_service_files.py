@@ -58,8 +58,8 @@ def configured(arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Se
     """What `serve.app:build` composes of its arguments."""
     from serve import app
 
-    seen: list[ServiceConfig] = []
-    monkeypatch.setattr(app, "compose", seen.append)
+    compose, seen = app.compose, []
+    monkeypatch.setattr(app, "compose", lambda cfg: seen.append(cfg) or compose(cfg))
     app.build(app.Arguments.model_validate(arguments))
     return seen[0]
 
