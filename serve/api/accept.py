@@ -19,7 +19,7 @@ from serve.api.limits import check_open_jobs
 from serve.api.looking import Kind
 from serve.api.options import DubOptions, dub_config
 from serve.api.schemas import DubRequest
-from serve.api.threads import in_thread
+from serve.api.threads import all_of, in_thread
 from serve.api.uploads import Form, Upload, read_body, read_form
 from serve.jobs import JobConflict, JobRequest, JobView, job_id, random_job_id
 
@@ -56,8 +56,8 @@ async def accept_dub(context: Context, request: Request, caller: Caller) -> JobV
         with context.uploading.take(caller.name), context.scratch.folder() as folder:
             wanted = await _read(context, request, folder)
             _check_options(context, wanted)
-            for name, upload in wanted.files.items():
-                await context.looker.look(upload.path, _KINDS[name], name)
+            files = wanted.files.items()
+            await all_of(*(context.looker.look(file.path, _KINDS[name], name) for name, file in files))
             view, is_new = await _store(context, job, wanted, caller)
     except ApiError as error:
         context.audit.write("refused", caller, code=error.code)

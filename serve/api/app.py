@@ -1,6 +1,8 @@
 """The application: routes, what surrounds them, and /openapi.json."""
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -25,7 +27,15 @@ def build(service: Service) -> FastAPI:
     """The application in front of `service`; see `serve.api.create_api`."""
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a bad form is told to who sent it
     context = Context(service)
-    api = FastAPI(title="SegTalker", version="1", description=_ABOUT, docs_url=None, redoc_url=None)
+
+    @asynccontextmanager
+    async def lifespan(api: FastAPI) -> AsyncIterator[None]:
+        yield
+        context.close()
+
+    api = FastAPI(
+        title="SegTalker", version="1", description=_ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan
+    )
     api.state.context = context
     api.state.routers = [dub_routes(context), picture_routes(context), about_routes(context), page_routes()]
     for router in api.state.routers:

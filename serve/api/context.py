@@ -47,6 +47,12 @@ class Context:
         self.uploading = Places()
         self.answering = Places()
 
+    def close(self) -> None:
+        """Let go of threads and files."""
+        self.streams.close()
+        self.looker.close()
+        self.audit.close()
+
     def identify(self) -> CallerOf:
         """The dependency of every route that is not public: who asks, counted as one request."""
 
@@ -72,8 +78,10 @@ class Context:
         return view
 
 
-def job_body(view: JobView) -> JobBody:
+def job_body(view: JobView, with_report: bool = True) -> JobBody:
     """A job as callers see it."""
     values = view.to_json()
     del values["owner"]
+    if not with_report:
+        values["report"] = None
     return JobBody(**values, links=Links.of(view.id))

@@ -123,9 +123,9 @@ def _add_sending(routes: APIRouter, context: Context, caller_of: Callable[..., A
 def _add_watching(routes: APIRouter, context: Context, caller_of: Callable[..., Any]) -> None:
     @routes.get("/dubs", summary="Your newest 50 jobs", responses=errors())
     async def jobs(caller: Annotated[Caller, Depends(caller_of)]) -> JobList:
-        """The newest first."""
+        """The newest first; each without its report."""
         views = await in_thread(context.store.newest, caller.name)
-        return JobList(jobs=[job_body(view) for view in views])
+        return JobList(jobs=[job_body(view, with_report=False) for view in views])
 
     @routes.get("/dubs/{job}", summary="How a job stands", responses=errors(404))
     async def show(job: JobId, caller: Annotated[Caller, Depends(caller_of)]) -> JobBody:

@@ -43,6 +43,10 @@ class Looker:
         self._command = command
         self._places = ThreadPoolExecutor(max(2, os.cpu_count() or 1), thread_name_prefix="probe")
 
+    def close(self) -> None:
+        """Take no more files."""
+        self._places.shutdown(wait=False, cancel_futures=True)
+
     async def look(self, path: Path, kind: Kind, name: str) -> Seen:
         """What the file is; `ApiError` 422 where it is not usable as `kind`, or too long.
 

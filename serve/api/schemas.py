@@ -135,7 +135,9 @@ class JobBody(BaseModel):
     progress: list[Stage] = Field(default_factory=list, description="Stages in order; the last is current.")
     eta_s: float | None = Field(None, description="Seconds left of the current stage, where it is known.")
     error: str | None = Field(None, description="Why it failed, one sentence.")
-    report: dict[str, Any] | None = Field(None, description="What was done to how many frames, and why.")
+    report: dict[str, Any] | None = Field(
+        None, description="What was done to how many frames, and why; not in lists."
+    )
     files: dict[str, int] = Field(default_factory=dict, description="Result -> bytes.")
     links: Links
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from weakref import WeakSet
 
 from fastapi import Request
 from fastapi.responses import StreamingResponse
@@ -23,6 +24,8 @@ from serve.jobs import JobStore, JobView
 _log = logging.getLogger("segtalker.api")
 MAX_STREAMS = 64
 """Of one process; each has a thread while it waits for the next piece."""
+_LOOK_S = 0.15
+"""A viewer waits for every piece, so it is looked for more often than a job is."""
 Cleanup = Callable[[], Awaitable[None]]
 
 
@@ -81,8 +84,15 @@ class Streams:
     """Answers that follow a job."""
 
     def __init__(self, store: JobStore, scratch: Scratch, poll_s: float) -> None:
-        self._store, self._scratch, self._poll_s = store, scratch, poll_s
+        self._store, self._scratch, self._poll_s = store, scratch, min(poll_s, _LOOK_S)
         self._pool = ThreadPoolExecutor(MAX_STREAMS, thread_name_prefix="stream")
+        self._followers: WeakSet[Follower] = WeakSet()
+
+    def close(self) -> None:
+        """Let go of all jobs."""
+        for follower in list(self._followers):
+            follower.stop()
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def answer(
         self, request: Request, job: str, on_gone: Cleanup | None, cleanup: ExitStack
@@ -93,6 +103,7 @@ class Streams:
         """
         folder = cleanup.enter_context(self._scratch.folder())
         follower = Follower(self._store, job, folder, self._poll_s)
+        self._followers.add(follower)
         pieces = follower.pieces()
         stream = _Stream(pieces, follower, self._pool, on_gone, cleanup)
         try:
@@ -127,7 +138,7 @@ class _Stream:
         try:
             close = getattr(self._pieces, "close", None)
             if close is not None:
-                await in_thread(close, pool=self._pool)
+                await in_thread(close)
             if not over and self._on_gone is not None:
                 await self._on_gone()
         finally:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import Executor
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Threads for short calls to the storage; more than asyncio's own on a machine of few cores."""
+    return ThreadPoolExecutor(32, thread_name_prefix="api")
 
 
 async def in_thread(
@@ -20,9 +26,9 @@ async def in_thread(
 ) -> T:
     """`function(*arguments)` in a thread; a caller that is cancelled still waits until it has ended.
 
-    on_cancel: asks the function to end early. pool: its threads; asyncio's own by default.
+    on_cancel: asks the function to end early. pool: its threads, where it may take long.
     """
-    future = asyncio.get_running_loop().run_in_executor(pool, partial(function, *arguments))
+    future = asyncio.get_running_loop().run_in_executor(pool or _pool(), partial(function, *arguments))
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
@@ -34,3 +40,14 @@ async def in_thread(
         if not future.cancelled():
             future.exception()  # read, so that asyncio does not report it
         raise
+
+
+async def all_of(*works: Coroutine[Any, Any, T]) -> list[T]:
+    """The results of all, which run side by side; the first that fails ends the others."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -51,6 +51,8 @@ def test_progress_and_report_are_shown_and_the_owner_is_not(api, parts, tmp_path
         return (await api.client.get(f"/v1/dubs/{job}")).json()
 
     view = run(go())
+    (listed,) = run(api.client.get("/v1/dubs")).json()["jobs"]
+    assert listed == {**view, "report": None}
     assert view["state"] == "done" and view["report"] == {"frames": {"synthesized": 2}}
     assert view["progress"] == [{"stage": "rendering", "done": 1, "total": 2, "unit": "frame"}]
     assert "owner" not in view and view["files"]["video"] == 10

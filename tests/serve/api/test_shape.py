@@ -136,3 +136,23 @@ def test_importing_the_api_starts_nothing_and_needs_no_ray(tmp_path):
     code = "import sys, serve.api.app, threading; print('ray' in sys.modules, threading.active_count())"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.split() == ["False", "1"]
+
+
+def test_the_end_of_the_application_lets_go_of_threads_and_files(tmp_path):
+    code = f"""
+import asyncio, os, sys, threading
+from pathlib import Path
+from serve.api import create_api
+from tests.serve.api.service import make_service
+before = len(os.listdir("/proc/self/fd"))
+app = create_api(make_service(Path({str(tmp_path)!r})))
+
+async def go():
+    async with app.router.lifespan_context(app):
+        assert len(os.listdir("/proc/self/fd")) > before
+
+asyncio.run(go())
+print(len(os.listdir("/proc/self/fd")) - before, threading.active_count())
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.split() == ["0", "1"]
