@@ -5,8 +5,7 @@ serve run serve.app:build config=service.yaml    # an operator's choices (`serve
 serve deploy configs/serve.yaml                  # on a cluster
 """
 
-from __future__ import annotations
-
+# No postponed annotations here: Serve reads that of `build` to make its arguments.
 from collections.abc import Mapping
 from typing import Any
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from segtalker.compositing.plan import PlanConfig
 from segtalker.dub_config import DubConfig
 
 
@@ -148,8 +147,8 @@ class ServiceConfig:
 
     graph: Literal["split", "fused"] = "split"
     """`split`: each network is a deployment that scales by itself; `fused`: drivers hold all of them."""
-    dub: DubConfig = field(default_factory=lambda: DubConfig(plan=PlanConfig(chunk_frames=25)))
-    """What a job does where its caller does not choose; short chunks, so that a stream begins early."""
+    dub: DubConfig = field(default_factory=DubConfig)
+    """What a job does where its caller does not choose."""
     faces: StageConfig = field(default_factory=StageConfig)
     talker: StageConfig = field(default_factory=StageConfig)
     encoder: StageConfig = field(default_factory=StageConfig)

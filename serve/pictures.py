@@ -92,7 +92,7 @@ class StagePictures:
                 f"The codes are {_times(codes.shape)}; this service renders {_times(self._codes_shape)}. "
                 "Send what it made of a picture."
             )
-        return self._stages.networks.painter.paint(region_map[None], codes)[0]
+        return self._stages.networks.painter.paint(np.array(region_map[None]), np.array(codes))[0]
 
 
 def _describe(track: FaceTrack, parsed: ParsedCrop, size: int) -> PictureFace:

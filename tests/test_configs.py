@@ -66,7 +66,6 @@ def test_every_training_finds_what_the_commands_before_it_made():
 def test_a_configuration_of_the_service_loads(path: Path):
     cfg = load_config(ServiceConfig, path)
     assert cfg.graph == ("fused" if "fused" in path.stem else "split")
-    assert cfg.dub.plan.chunk_frames == ServiceConfig().dub.plan.chunk_frames  # a section `dub` replaces all
 
 
 @pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.stem)

@@ -55,12 +55,14 @@ def deployed(name: str) -> dict[str, Any]:
 
 
 def configured(arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> ServiceConfig:
-    """What `serve.app:build` composes of its arguments."""
+    """What `serve.app:build` composes of its arguments, called as Serve does."""
+    from ray.serve._private.api import call_user_app_builder_with_args_if_necessary
+
     from serve import app
 
     compose, seen = app.compose, []
     monkeypatch.setattr(app, "compose", lambda cfg: seen.append(cfg) or compose(cfg))
-    app.build(app.Arguments.model_validate(arguments))
+    call_user_app_builder_with_args_if_necessary(app.build, arguments)
     return seen[0]
 
 

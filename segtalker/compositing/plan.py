@@ -57,8 +57,8 @@ class PlanConfig:
     """Output seconds [start, end) to be dubbed; everything by default."""
     after_speech: Literal["close", "pass"] = "close"
     """Once the speech is over: "close" synthesizes a silent mouth, "pass" leaves the source as it is."""
-    chunk_frames: int = 50
-    """Output frames of a chunk and of its video segment."""
+    chunk_frames: int = 25
+    """Output frames of a chunk and of its video segment; a stream begins after the first."""
 
     def __post_init__(self) -> None:
         if self.fps is not None:
