@@ -19,7 +19,7 @@ from serve.deployments import Replica, replica_name
 from serve.local import open_store
 from serve.pictures import StagePictures
 from serve.remote import RemoteStages, Stage
-from serve.runner import JobRunner
+from serve.runner import JobRunner, spare_the_collector
 from serve.warm_up import warm_up_faces, warm_up_painter, warm_up_talker
 
 _log = logging.getLogger("segtalker.service")
@@ -41,6 +41,7 @@ class Driver:
     def __init__(self, config: dict[str, Any], handles: Handles) -> None:
         cfg = parse_config(ServiceConfig, config)
         self._runner = JobRunner(open_store(cfg), cfg, stages_behind(cfg, handles), _who())
+        spare_the_collector()
 
     async def nudge(self) -> None:
         """There is a new job."""
@@ -62,6 +63,7 @@ class FusedDriver(Replica):
         cfg = parse_config(ServiceConfig, config)
         super().__init__(config["dub"], StageConfig(threads=cfg.driver.threads))
         self._runner = JobRunner(open_store(cfg), cfg, self._stages, _who())
+        spare_the_collector()
 
     def _warm_up(self) -> None:
         for warm_up in (warm_up_faces, warm_up_talker, warm_up_painter):

@@ -23,7 +23,7 @@ from serve.api.service import Pictures
 from serve.config import ServiceConfig
 from serve.jobs import JobStore
 from serve.pictures import StagePictures
-from serve.runner import JobRunner
+from serve.runner import JobRunner, spare_the_collector
 
 
 class LocalService:
@@ -83,6 +83,7 @@ def main() -> None:
     options = parser.parse_args()
     config = load_config(ServiceConfig, options.config, options.overrides)
     with LocalService(config) as service:
+        spare_the_collector()
         server = uvicorn.Server(
             uvicorn.Config(create_api(service), host="127.0.0.1", port=options.port, log_level="warning")
         )

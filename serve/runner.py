@@ -5,6 +5,7 @@ Knows nothing of Ray; a driver of the graph and a service in one process both ho
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -181,6 +182,16 @@ class JobRunner:
             on_keep=lambda run, name: claim.keep(run / name, f"{run.name}/{name}"),
             chunks_at_once=self._cfg.driver.chunks,
         )
+
+
+def spare_the_collector() -> None:
+    """Call it once in a process that runs jobs from now on, when all it needs is loaded.
+
+    Every pass over a video ends with a run of the garbage collector (see `VideoSource.read`), which holds up
+    all threads for as long as it takes to look at every object: 0.15 s for the modules of a driver alone.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 class _SignsOfLife:
