@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from functools import cached_property
 from typing import TypeVar
@@ -19,7 +18,7 @@ from segtalker.progress import StageClock
 from segtalker.stages import Stages
 from segtalker.types import FaceTrack, Frame, Image, RegionMap
 from serve.api.service import Busy, PictureFace
-from serve.api.threads import in_thread
+from serve.api.threads import Pool, in_thread
 from serve.runner import Unavailable
 
 T = TypeVar("T")
@@ -31,7 +30,7 @@ class StagePictures:
     def __init__(self, stages: Stages, at_once: int = 8) -> None:
         self._stages = stages
         self._places = at_once
-        self._pool = ThreadPoolExecutor(at_once, "picture")
+        self._pool = Pool(at_once, "picture")
 
     async def parse(self, image: Image) -> list[PictureFace]:
         """See `Pictures.parse`."""
