@@ -18,7 +18,8 @@ from serve.config import ServiceConfig, StageConfig
 from serve.deployments import STAGES
 from serve.driver import Driver, FusedDriver, Ingress
 
-_HEALTH: dict[str, Any] = {"health_check_period_s": 10.0, "health_check_timeout_s": 60.0}
+_HEALTH: dict[str, Any] = {"health_check_period_s": 2.0, "health_check_timeout_s": 60.0}
+"""Serve learns of a killed replica by these checks, and so they are frequent and cost nothing."""
 _QUIET = {"enable_access_log": False}
 _CALLS = 64  # that a driver holds at once: it is told of new jobs, and a fused one answers for pictures
 _MANY = 1000  # uploads, events and streams that one ingress replica holds open

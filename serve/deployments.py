@@ -32,6 +32,8 @@ from serve.metrics import StageMetrics
 from serve.remote import ANSWER_S, Packet, pack, unpack
 from serve.warm_up import warm_up_encoder, warm_up_faces, warm_up_painter, warm_up_talker
 
+_PROOF_S = 20.0  # work that succeeded so recently shows that the device is well
+
 # Shape legend: N frames, S side of the crop, R 12 regions, L style layers, D style dim
 
 
@@ -73,7 +75,7 @@ class Replica:
         self._stages = LocalStages(self._dub)
         self._verbs = Verbs(self._stages)
         self._metrics = StageMetrics(type(self).__name__)
-        self._working, self._since = threading.Lock(), 0.0
+        self._working, self._since, self._proven = threading.Lock(), 0.0, time.monotonic()
         # Threads that only calls use: a check of health must not queue behind them.
         self._pool = ThreadPoolExecutor(cfg.ongoing + 1, "stage")
         self._warm_up()
@@ -90,7 +92,8 @@ class Replica:
     async def check_health(self) -> None:
         """Fails when the device does, or hangs, so that Serve replaces the replica."""
         if not self._working.locked():
-            await asyncio.to_thread(self._try)
+            if time.monotonic() - self._proven > _PROOF_S:
+                await asyncio.to_thread(self._try)
         elif self._since and time.monotonic() - self._since > ANSWER_S:  # nobody waits for it any more
             raise RuntimeError(f"one piece of work has not ended for {ANSWER_S:.0f} s")
 
@@ -101,6 +104,7 @@ class Replica:
         if self._working.acquire(blocking=False):  # one that is at work is alive
             try:
                 self._warm_up()
+                self._proven = time.monotonic()
             finally:
                 self._working.release()
 
@@ -118,6 +122,7 @@ class Replica:
             self._since = time.monotonic()
             try:
                 yield
+                self._proven = time.monotonic()
             finally:
                 self._since = 0.0
 

@@ -113,6 +113,8 @@ def test_a_device_that_fails_makes_the_replica_unhealthy(generator, monkeypatch)
         raise RuntimeError("device lost")
 
     monkeypatch.setattr(deployments, "warm_up_painter", fail)
+    asyncio.run(generator.check_health())  # it has just worked
+    monkeypatch.setattr(deployments, "_PROOF_S", 0.0)
     for _ in range(2):
         with pytest.raises(RuntimeError, match="device lost"):
             asyncio.run(generator.check_health())
