@@ -7,6 +7,7 @@ up once; talking and painting put the frames of several callers into one batch.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import threading
 import time
@@ -123,6 +124,9 @@ class Replica:
             try:
                 yield
                 self._proven = time.monotonic()
+            except Exception:
+                self._proven = -math.inf  # the next check of health tries whether it was the device
+                raise
             finally:
                 self._since = 0.0
 
