@@ -19,19 +19,16 @@ _REMEMBERED = 10_000
 
 
 class Audit:
-    """Writes the lines; several processes may share a file, since each line is one append."""
+    """Writes the lines; several processes may share a file, and somebody may move it away at any time."""
 
     def __init__(self, file: str | None = None) -> None:
         """`ConfigError` if the file cannot be written."""
-        self._file: int | None = None
+        self._path = Path(file).expanduser() if file is not None else None
         self._ended: OrderedDict[str, None] = OrderedDict()
-        if file is not None:
-            path = Path(file).expanduser()
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
-            except OSError as error:
-                raise ConfigError(f"api.audit_file: {path} cannot be written ({error.strerror}).") from error
+        try:
+            self._append(b"")
+        except OSError as error:
+            raise ConfigError(f"api.audit_file: {file} cannot be written ({error.strerror}).") from error
 
     def write(self, event: Event, caller: Caller, job: str | None = None, **facts: Any) -> None:
         """One line; facts: sizes, a code, a state. Never the content or a token."""
@@ -42,16 +39,23 @@ class Audit:
         line = {"time": round(time.time(), 3), "event": event, "token": caller.name, "client": caller.address}
         text = json.dumps({**line, "job": job, **facts})
         _log.info("%s", text)
-        if self._file is not None:
-            os.write(self._file, text.encode() + b"\n")
+        try:
+            self._append(text.encode() + b"\n")
+        except OSError as error:  # the log has the line; no request fails for it
+            _log.error("%s cannot be written: %s", self._path, error)
 
     def ended(self, caller: Caller, job: str, state: str) -> None:
         """The end of a job, the first time that this process shows it to its owner."""
         if job not in self._ended:
             self.write("ended", caller, job, state=state)
 
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+    def _append(self, line: bytes) -> None:
+        """One write at the end of the file, so that lines of several processes do not mix."""
+        if self._path is None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        try:
+            os.write(file, line)
+        finally:
+            os.close(file)

@@ -48,10 +48,9 @@ class Context:
         self.answering = Places()
 
     def close(self) -> None:
-        """Let go of threads and files."""
+        """Let go of threads; whoever asks later gets new ones."""
         self.streams.close()
         self.looker.close()
-        self.audit.close()
 
     def identify(self) -> CallerOf:
         """The dependency of every route that is not public: who asks, counted as one request."""

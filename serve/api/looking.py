@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from serve.api.errors import ApiError
 from serve.api.probe import Found
-from serve.api.threads import in_thread
+from serve.api.threads import Pool, in_thread
 from serve.config import LimitsConfig
 
 Kind = Literal["video", "speech", "picture", "map"]
@@ -41,11 +40,11 @@ class Looker:
         """Keep to `limits`; `command` is what is run with a kind and a file."""
         self._limits = limits
         self._command = command
-        self._places = ThreadPoolExecutor(max(2, os.cpu_count() or 1), thread_name_prefix="probe")
+        self._places = Pool(max(2, os.cpu_count() or 1), "probe")
 
     def close(self) -> None:
-        """Take no more files."""
-        self._places.shutdown(wait=False, cancel_futures=True)
+        """Let go of the threads."""
+        self._places.close()
 
     async def look(self, path: Path, kind: Kind, name: str) -> Seen:
         """What the file is; `ApiError` 422 where it is not usable as `kind`, or too long.
@@ -70,7 +69,7 @@ class Looker:
         self._check_length(found, name)
         if found.channels:
             shape = (found.height, found.width, found.channels)[: 2 if found.channels == 1 else 3]
-            seen = Seen(found, np.frombuffer(rest, np.uint8).reshape(shape))
+            seen = Seen(found, np.frombuffer(rest, np.uint8).reshape(shape).copy())
         return seen
 
     def _bounds(self) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from weakref import WeakSet
@@ -18,7 +17,7 @@ from segtalker.compositing.frame_plan import FramePlan
 from segtalker.media.fragments import stream_fragments
 from serve.api.errors import ApiError
 from serve.api.scratch import Scratch
-from serve.api.threads import in_thread
+from serve.api.threads import Pool, in_thread
 from serve.jobs import JobStore, JobView
 
 _log = logging.getLogger("segtalker.api")
@@ -85,14 +84,14 @@ class Streams:
 
     def __init__(self, store: JobStore, scratch: Scratch, poll_s: float) -> None:
         self._store, self._scratch, self._poll_s = store, scratch, min(poll_s, _LOOK_S)
-        self._pool = ThreadPoolExecutor(MAX_STREAMS, thread_name_prefix="stream")
+        self._pool = Pool(MAX_STREAMS, "stream")
         self._followers: WeakSet[Follower] = WeakSet()
 
     def close(self) -> None:
         """Let go of all jobs."""
         for follower in list(self._followers):
             follower.stop()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.close()
 
     async def answer(
         self, request: Request, job: str, on_gone: Cleanup | None, cleanup: ExitStack
@@ -123,7 +122,7 @@ class _Stream:
         self,
         pieces: Iterator[bytes],
         follower: Follower,
-        pool: ThreadPoolExecutor,
+        pool: Pool,
         on_gone: Cleanup | None,
         cleanup: ExitStack,
     ) -> None:

@@ -6,10 +6,12 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from serve.config import ApiConfig
+from tests.serve.live import until
 
 
 def ask(api, method, path, **more):
@@ -138,21 +140,17 @@ def test_importing_the_api_starts_nothing_and_needs_no_ray(tmp_path):
     assert out.stdout.split() == ["False", "1"]
 
 
-def test_the_end_of_the_application_lets_go_of_threads_and_files(tmp_path):
-    code = f"""
-import asyncio, os, sys, threading
-from pathlib import Path
-from serve.api import create_api
-from tests.serve.api.service import make_service
-before = len(os.listdir("/proc/self/fd"))
-app = create_api(make_service(Path({str(tmp_path)!r})))
+def test_the_end_of_the_application_lets_go_of_threads_and_a_new_beginning_serves_again(api, parts):
+    others = set(threading.enumerate())
 
-async def go():
-    async with app.router.lifespan_context(app):
-        assert len(os.listdir("/proc/self/fd")) > before
+    def probes():
+        return [thread for thread in set(threading.enumerate()) - others if thread.name.startswith("probe")]
 
-asyncio.run(go())
-print(len(os.listdir("/proc/self/fd")) - before, threading.active_count())
-"""
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.split() == ["0", "1"]
+    async def go():
+        for _ in range(2):
+            async with api.app.router.lifespan_context(api.app):
+                assert (await api.client.post("/v1/dubs", files=parts())).status_code == 202
+                assert probes()
+            until(lambda: not probes())
+
+    asyncio.run(go())

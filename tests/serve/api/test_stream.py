@@ -123,13 +123,15 @@ def test_a_caller_who_leaves_in_the_middle_cancels_the_job_and_a_watcher_does_no
         film.keep_head(claim)
         film.keep(claim, film.segments[0])
         with httpx.stream("GET", f"{base}/{job}/stream") as watching:
-            assert next(watching.iter_raw())[4:8] == b"ftyp"
+            pieces = watching.iter_raw()
+            assert next(pieces)[4:8] == b"ftyp"
         until(lambda: api.left_over() == [])
         assert api.service.store.view(job).state == "running"
 
         asking = httpx.stream("POST", f"{base}:stream", files=parts(), headers={"Idempotency-Key": "k"})
         with asking as answer:
-            assert next(answer.iter_raw())[4:8] == b"ftyp"
+            pieces = answer.iter_raw()
+            assert next(pieces)[4:8] == b"ftyp"
         until(lambda: api.service.store.view(job).state == "cancelled")
         until(lambda: api.left_over() == [])
 
