@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +71,7 @@ def open_store(config: ServiceConfig) -> JobStore:
 
 
 def main() -> None:
-    """Serve on the loopback until Ctrl-C."""
+    """Serve on the loopback until Ctrl-C or SIGTERM; open jobs are given back."""
     import uvicorn
 
     from serve.api import create_api
@@ -88,7 +90,9 @@ def main() -> None:
             uvicorn.Config(create_api(service), host="127.0.0.1", port=options.port, log_level="warning")
         )
         print(f"http://127.0.0.1:{options.port}/ (Ctrl-C ends it)")
-        asyncio.run(server.serve())
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn passes signals on when it ends
+        with suppress(KeyboardInterrupt):
+            asyncio.run(server.serve())
 
 
 if __name__ == "__main__":

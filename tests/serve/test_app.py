@@ -183,6 +183,9 @@ def test_another_driver_finishes_the_job_of_a_killed_one(app, tmp_path):
     app.kill("Driver", lambda name: holder.endswith(f":{name}"))
     report = app.check(job, tmp_path)
     assert report["reused_segments"] >= 1 and job.view()["attempts"] == 2
+    # The driver that takes the killed one's place removes what that one has left on the disk.
+    folders = Path(str(app.cfg.api.scratch)).glob
+    wait_for(lambda: len(list(folders("segtalker-jobs-*/driver-*/"))) == app.cfg.driver.replicas)
 
 
 def test_requests_outlive_the_ingress(app, tmp_path):
