@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +26,10 @@ class Api:
     root: Path
 
     def left_over(self) -> list[str]:
-        """Files that requests have left in the scratch folder."""
-        return [
-            str(path) for path in (self.root / "scratch").rglob("*") if path.parent != self.root / "scratch"
-        ]
+        """Files and folders that requests have left in the scratch folder, which may be vanishing just now."""
+        (uploads,) = (self.root / "scratch").iterdir()
+        walk = os.walk(uploads)
+        return [os.path.join(at, name) for at, folders, files in walk for name in (*folders, *files)]
 
     def audit(self) -> str:
         return (self.root / "audit.jsonl").read_text()

@@ -74,7 +74,7 @@ def test_a_caller_that_hangs_up_leaves_nothing_behind(make_api):
 def test_events_end_when_their_connection_does(api, parts):
     with served(api.app) as (host, port):
         base = f"http://{host}:{port}/v1/dubs"
-        job = httpx.post(base, files=parts()).json()["id"]
+        job = httpx.post(base, files=parts(), timeout=60).json()["id"]
         places = api.app.state.context.answering
         with httpx.stream("GET", f"{base}/{job}/events") as events:
             text = events.iter_text()  # held: an iterator that is dropped hangs up

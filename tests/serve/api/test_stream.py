@@ -15,6 +15,9 @@ from tests.serve.api.film import make_film
 from tests.serve.api.service import finish, take
 from tests.serve.live import served, until
 
+PATIENCE_S = 60.0
+"""The machine may be busy with others."""
+
 
 @pytest.fixture
 def film(tmp_path, media):
@@ -105,30 +108,38 @@ def test_the_same_key_watches_the_same_job_again(api, parts, tmp_path):
 
 
 def test_a_caller_who_leaves_before_the_first_frame_cancels_the_job(api, parts):
+    async def ask_and_leave(url):
+        async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+            asking = asyncio.ensure_future(client.post(url, files=parts()))
+            job = await only_job(api)
+            asking.cancel()
+            return job
+
     with served(api.app) as (host, port):
-        with pytest.raises(httpx.ReadTimeout):
-            httpx.post(
-                f"http://{host}:{port}/v1/dubs:stream", files=parts(), timeout=httpx.Timeout(5, read=1.0)
-            )
-        until(lambda: not api.service.store.open_ids())
+        job = asyncio.run(ask_and_leave(f"http://{host}:{port}/v1/dubs:stream"))
+        until(lambda: api.service.store.view(job).state == "cancelled")
         until(lambda: api.left_over() == [])
-    assert json.loads(api.audit().splitlines()[-1])["event"] == "cancelled"
+    events = [json.loads(line)["event"] for line in api.audit().splitlines()]
+    assert events == ["accepted", "cancelled"]
 
 
 def test_a_caller_who_leaves_in_the_middle_cancels_the_job_and_a_watcher_does_not(api, parts, film):
     with served(api.app) as (host, port):
         base = f"http://{host}:{port}/v1/dubs"
-        job = httpx.post(base, files=parts(), headers={"Idempotency-Key": "k"}).json()["id"]
+        job = httpx.post(base, timeout=PATIENCE_S, files=parts(), headers={"Idempotency-Key": "k"}).json()[
+            "id"
+        ]
         claim = take(api.service, job)
         film.keep_head(claim)
         film.keep(claim, film.segments[0])
-        with httpx.stream("GET", f"{base}/{job}/stream") as watching:
+        with httpx.stream("GET", f"{base}/{job}/stream", timeout=PATIENCE_S) as watching:
             pieces = watching.iter_raw()
             assert next(pieces)[4:8] == b"ftyp"
         until(lambda: api.left_over() == [])
         assert api.service.store.view(job).state == "running"
 
-        asking = httpx.stream("POST", f"{base}:stream", files=parts(), headers={"Idempotency-Key": "k"})
+        key = {"Idempotency-Key": "k"}
+        asking = httpx.stream("POST", f"{base}:stream", files=parts(), headers=key, timeout=PATIENCE_S)
         with asking as answer:
             pieces = answer.iter_raw()
             assert next(pieces)[4:8] == b"ftyp"
@@ -139,11 +150,14 @@ def test_a_caller_who_leaves_in_the_middle_cancels_the_job_and_a_watcher_does_no
 def test_a_film_that_breaks_off_is_not_taken_for_whole(api, parts, film):
     with served(api.app) as (host, port):
         base = f"http://{host}:{port}/v1/dubs"
-        job = httpx.post(base, files=parts()).json()["id"]
+        job = httpx.post(base, timeout=PATIENCE_S, files=parts()).json()["id"]
         claim = take(api.service, job)
         film.keep_head(claim)
         film.keep(claim, film.segments[0])
-        with httpx.stream("GET", f"{base}/{job}/stream") as answer, pytest.raises(httpx.RemoteProtocolError):
+        with (
+            httpx.stream("GET", f"{base}/{job}/stream", timeout=PATIENCE_S) as answer,
+            pytest.raises(httpx.RemoteProtocolError),
+        ):
             for count, _ in enumerate(answer.iter_raw()):
                 if count == 0:
                     claim.finish("failed", "The disk is full.")
