@@ -26,7 +26,7 @@ class Api:
     root: Path
 
     def left_over(self) -> list[str]:
-        """Files and folders that requests have left in the scratch folder, which may be vanishing just now."""
+        """What requests have left in the scratch folder; it may be vanishing just now."""
         (uploads,) = (self.root / "scratch").iterdir()
         walk = os.walk(uploads)
         return [os.path.join(at, name) for at, folders, files in walk for name in (*folders, *files)]
