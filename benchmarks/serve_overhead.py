@@ -1,8 +1,8 @@
 """What does a dub through the service cost beside the same dub in one process?
 
 The split graph on this machine and `SegTalker.dub` with the same configuration and threads take turns; both
-are warm. In each of five rounds four clips are dubbed in sequence by the pipeline, then one through the
-service (upload and download counted), then four through the service at once.
+are warm. In each of five rounds four clips (one with --quick, counted four times) are dubbed in sequence by
+the pipeline, then one through the service (upload and download counted), then four through it at once.
 
     wall_vs_local                         time of the one through the service against that of a local one
     concurrent_throughput_vs_sequential   time of four local ones against that of four at once
@@ -55,7 +55,7 @@ def run(quick: bool) -> dict[str, Any]:
         with running(config, folder) as service:
             clip.local(local)  # both sides load and warm up
             _timed(lambda: clip.at_once(service, _AT_ONCE))
-            rows = [_round(clip, local, service) for _ in range(_ROUNDS)]
+            rows = [_round(clip, local, service, 1 if quick else _AT_ONCE) for _ in range(_ROUNDS)]
             table(rows)
             differing = sum(bool(differs(path, clip.local_output)) for path in clip.outputs(_AT_ONCE))
             streamed = _Clip(video, tone(folder / "long.wav", streamed_s), folder)
@@ -118,8 +118,8 @@ class _Clip:
             raise errors[0]
 
 
-def _round(clip: _Clip, local: SegTalker, service: Service) -> dict[str, float]:
-    alone = [_timed(lambda: clip.local(local)) for _ in range(_AT_ONCE)]
+def _round(clip: _Clip, local: SegTalker, service: Service, times: int) -> dict[str, float]:
+    alone = [_timed(lambda: clip.local(local)) for _ in range(times)]
     row = {
         "local s": statistics.mean(alone),
         "service s": _timed(lambda: clip.at_once(service, 1)),

@@ -88,8 +88,8 @@ class StageConfig:
     """CPU threads of its networks."""
     batch: int = 32
     """Most frames in one pass, of several chunks and jobs together; must hold a call of one chunk."""
-    batch_wait_s: float = 0.005
-    """How long a batch that is not full waits for company."""
+    batch_wait_s: float = 0.0
+    """How long a batch that is not full waits for company although the stage is free."""
     ongoing: int = 8
     """Calls that a replica holds at once."""
     queued: int = 64

@@ -28,6 +28,7 @@ from segtalker.dub_config import DubConfig
 from segtalker.faces.ahead import follow_through
 from segtalker.local_stages import LocalStages
 from segtalker.stages import SpeechWindows, Stages
+from serve.batching import Batcher
 from serve.config import StageConfig
 from serve.metrics import StageMetrics
 from serve.remote import ANSWER_S, Packet, pack, unpack
@@ -153,28 +154,20 @@ class Batching(Replica):
 
     def __init__(self, dub: dict[str, Any], cfg: StageConfig) -> None:
         super().__init__(dub, cfg)
-        gather: Any = self._gather  # the decorator adds setters
-        gather.set_max_batch_size(cfg.batch)
-        gather.set_batch_wait_timeout_s(cfg.batch_wait_s)
+        self._gather: Batcher[Any, Packet | Exception] = Batcher(
+            lambda calls: self._in_thread(self._together, calls),
+            size_of=lambda call: len(call[0]),
+            limit=cfg.batch,
+            wait_s=cfg.batch_wait_s,
+        )
 
     async def run(self, verb: str, packet: Packet) -> Packet:
         """Answer one question of `serve.remote`, together with others that wait."""
         with self._metrics.waiting():
-            call = await self._in_thread(unpack, packet)
-            if replica_name() is None:  # local testing has no batches
-                (answer,) = await self._gather_all([call])
-            else:
-                answer = await self._gather(call)
+            answer = await self._gather(await self._in_thread(unpack, packet))
             if isinstance(answer, Exception):
                 raise answer
             return answer
-
-    @serve.batch(batch_size_fn=lambda calls: sum(len(call[0]) for call in calls))
-    async def _gather(self, calls: list[Any]) -> list[Any]:
-        return await self._gather_all(calls)
-
-    async def _gather_all(self, calls: list[Any]) -> list[Packet | Exception]:
-        return await self._in_thread(self._together, calls)
 
     def _together(self, calls: list[Any]) -> list[Packet | Exception]:
         """An answer to each call, or its error; a call that fails costs no other one of its batch."""
