@@ -185,7 +185,8 @@ def render_segments(
 
     Beside `NUMBER.mp4` stands `NUMBER.maps.mp4` where panels are made. on_frames: told how many output frames
     are done. on_segment: told of every new file. at_once: chunks on their way at a time, each in a thread of
-    its own; the frames are the same. Returns all segments in order, and how many of them were there before.
+    its own; the frames are the same. The first goes alone, so that who watches sees it soon. Returns all
+    segments in order, and how many of them were there before.
     """
     chunks = renderer.analysis.plan.chunks()
     paths = {chunk: folder / f"{chunk.index:06d}.mp4" for chunk in chunks}
@@ -201,8 +202,9 @@ def render_segments(
             _render_segment(mine, chunk, paths[chunk], cfg, count.add, on_segment)
 
     with ThreadPoolExecutor(at_once, "chunk") as pool, count:
-        for future in [pool.submit(render, chunk) for chunk in missing]:
-            future.result()
+        for together in (missing[:1], missing[1:]):
+            for future in [pool.submit(render, chunk) for chunk in together]:
+                future.result()
     return list(paths.values()), len(chunks) - len(missing)
 
 
