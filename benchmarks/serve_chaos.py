@@ -23,6 +23,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ def run(quick: bool) -> dict[str, Any]:
         inputs = draw_inputs(folder, _CLIP_S, config.limits.upload_mb)
         with running(config, folder) as service:
             references = _undisturbed(service, inputs, folder)
+            known = len(stored_jobs(config.jobs.storage))
             before = service.memory()
             outcomes, struck = _load(service, inputs, folder, mixed(count), 60.0 + 5 * count)
             log(f"the load is over; waiting {_SETTLE_S:.0f} s for memory to settle")
@@ -63,7 +65,7 @@ def run(quick: bool) -> dict[str, Any]:
         reasons = _differences(outcomes, references)
         for line in [*reasons, *(o.detail for o in outcomes if o.ended in ("error", "lost", "hung"))]:
             log(line)
-        figures = account(outcomes, stored_jobs(config.jobs.storage), before=len(references))
+        figures = account(outcomes, stored_jobs(config.jobs.storage), before=known)
         restarted = _after_restart(config, inputs, folder, long_s)
     return {
         **figures,
@@ -82,6 +84,12 @@ def _undisturbed(service: Service, inputs: Inputs, folder: Path) -> list[Path]:
     for number, clip in enumerate(inputs.clips):
         videos.append(folder / f"undisturbed{number}.mp4")
         client.dub(*clip, videos[-1], crf=0, timeout_s=120)
+    with ThreadPoolExecutor(
+        _AT_ONCE
+    ) as pool:  # all drivers and replicas have worked before memory is measured
+        for number in range(_AT_ONCE):
+            clip = inputs.clips[number % len(inputs.clips)]
+            pool.submit(client.dub, *clip, folder / f"warm{number}.mp4", crf=0, timeout_s=300)
     return videos
 
 

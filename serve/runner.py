@@ -23,14 +23,12 @@ from segtalker.stages import Stages
 from serve.api.options import dub_config
 from serve.config import ServiceConfig
 from serve.housekeeping import Housekeeper
-from serve.jobs import Claim, JobStore
+from serve.jobs import RUN_PIECE, Claim, JobStore
 from serve.workroom import Workroom
 
 _log = logging.getLogger("segtalker.jobs")
 _OUTPUT = "dubbed.mp4"
 _MOST_TROUBLES = 1000  # that are remembered so as not to be logged twice
-KEY = "key.txt"
-"""Piece of work that names the folder of the run whose pieces count."""
 
 
 class Unavailable(SegTalkerError):
@@ -165,8 +163,8 @@ class JobRunner:
         segtalker = SegTalker(cfg, self._stages)
         video, speech = inputs / "video", inputs / "speech"
         key = f"{Path(_OUTPUT).stem}-{segtalker.run_key(video, speech)}"
-        (folder / KEY).write_text(key)
-        claim.keep(folder / KEY, KEY)
+        (folder / RUN_PIECE).write_text(key)
+        claim.keep(folder / RUN_PIECE, RUN_PIECE)
 
         def tell(event: Progress) -> None:
             if self._stopping.is_set() or not claim.beat(event):

@@ -18,7 +18,7 @@ from segtalker.media.fragments import stream_fragments
 from serve.api.errors import ApiError
 from serve.api.scratch import Scratch
 from serve.api.threads import Pool, in_thread
-from serve.jobs import JobStore, JobView
+from serve.jobs import RUN_PIECE, JobStore, JobView
 
 _log = logging.getLogger("segtalker.api")
 MAX_STREAMS = 64
@@ -41,7 +41,7 @@ class Follower:
 
     def pieces(self) -> Iterator[bytes]:
         """The film; raises `ApiError` where the job ends without one, and `StreamStopped`."""
-        run = self._wait_for("key.txt").read_text(encoding="utf-8")  # whose pieces are of one make
+        run = self._wait_for(RUN_PIECE).read_text(encoding="utf-8")  # whose pieces are of one make
         plan = FramePlan.from_json(self._wait_for(f"{run}/plan.json").read_text(encoding="utf-8"))
         audio = self._wait_for(f"{run}/audio.m4a")
         yield from stream_fragments(self._segments(run, plan), audio, plan.ticks, plan.time_base)

@@ -3,6 +3,7 @@
 from serve.jobs.claim import Claim
 from serve.jobs.ids import is_job_id, job_id, random_job_id
 from serve.jobs.record import (
+    RUN_PIECE,
     JobConflict,
     JobNotFound,
     JobOpen,
@@ -14,6 +15,7 @@ from serve.jobs.record import (
 from serve.jobs.store import JobStore
 
 __all__ = [
+    "RUN_PIECE",
     "Claim",
     "JobConflict",
     "JobNotFound",

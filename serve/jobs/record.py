@@ -12,6 +12,8 @@ JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 EndState = Literal["done", "failed", "cancelled"]
 ResultKind = Literal["video", "report", "maps"]
 RESULT_FILES: dict[ResultKind, str] = {"video": "video.mp4", "report": "report.json", "maps": "maps.mp4"}
+RUN_PIECE = "key.txt"
+"""Piece of work that names the folder of the run whose pieces count; others are of other versions."""
 INPUT_NAMES = ("video", "speech", "photo")
 
 
