@@ -43,7 +43,7 @@ _STRIKES = {0.15: GENERATOR, 0.4: INGRESS, 0.65: DRIVER}
 _AT_ONCE = 12
 _CLIP_S = 0.6
 _SETTLE_S = 60.0
-_SLOW_MARGIN_S = 15.0
+_SLOW_MARGIN_S = 60.0  # the only ingress may have to start again before it sees the request
 _LONG_JOBS = 3
 
 
