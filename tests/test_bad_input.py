@@ -151,7 +151,7 @@ def test_a_truncated_video_is_dubbed_as_far_as_it_goes(tiny, film, old, tmp_path
     report = dub(tiny, video, film.with_name("whole.wav"), old)
     assert 10 < report.num_frames == report.synthesized < 40
     assert re.search(f"cut{whole}: {says}", report.warnings[0])
-    assert any("speech were cut, because the video is shorter" in warning for warning in report.warnings)
+    assert any("speech were cut: the video is shorter" in warning for warning in report.warnings)
 
 
 def test_a_video_whose_index_was_cut_off_is_refused(tiny, clip, speech, old, tmp_path):
