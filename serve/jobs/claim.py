@@ -61,7 +61,7 @@ class Claim:
         return self._held
 
     def fetch(self, folder: Path) -> None:
-        """Copy inputs to `folder`/inputs/NAME, verified, and finished pieces to `folder`/work/...."""
+        """Copy inputs, verified, and finished pieces into the folders `inputs` and `work` of `folder`."""
         for name, told in self.request.inputs.items():
             local = folder / "inputs" / name
             storage.get_file(self._layout.data(self._folder, "inputs", name), local)
