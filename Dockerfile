@@ -19,7 +19,7 @@ RUN apt-get update \
  && install -d -o segtalker -g segtalker /opt/segtalker /opt/segtalker/cache /cache
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1 \
     SEGTALKER_CACHE=/opt/segtalker/cache \
-    RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
+    RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 RAY_LOG_MONITOR_MAX_OPEN_FILES=20
 WORKDIR /opt/segtalker
 COPY constraints.txt ./
 

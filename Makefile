@@ -4,8 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 INSTALL := $(PIP) install -c constraints.txt
-# One process a core and one thread a process; a file's tests stay together and share what they set up.
-PARALLEL := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
+# One process a core and one thread a process; a file's tests stay together and share what they set up. In the
+# order of their names the last files are short ones, so that no core waits long for another at the end.
+PARALLEL := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder -n
+# All tests that start a cluster lie here (tests/test_architecture.py): the other folders need no look.
+RAY_TESTS := tests/ray tests/serve
+# Processes by the hundred import the same modules: they are compiled once, whatever the machine's setting is.
+unexport PYTHONDONTWRITEBYTECODE
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: demo test test-cluster check lint system-deps clean help
@@ -17,19 +22,19 @@ demo: $(VENV)/.demo  ## set up, then dub a real portrait and a synthetic clip wi
 	$(BIN)/python -m segtalker demo --out out/demo
 
 test: $(VENV)/.dev lint  ## set up, then lint, types, import contracts and all tests of one machine
-	OMP_NUM_THREADS=1 $(PARALLEL) -m "not ray"
-	$(BIN)/python -m pytest -m "ray and not cluster"
+	OMP_NUM_THREADS=1 $(PARALLEL) logical --maxprocesses 8 -m "not ray"
+	$(BIN)/python -m pytest -m "ray and not cluster" $(RAY_TESTS)
 
 test-cluster: $(VENV)/.dev  ## four job lines on a Ray cluster of two nodes, with kills: about 8 minutes
-	$(BIN)/python -m pytest -m cluster
+	$(BIN)/python -m pytest -m cluster $(RAY_TESTS)
 
 check: $(VENV)/.dev lint  ## the quick half of `make test`: no Ray cluster, no slow tests
-	OMP_NUM_THREADS=1 $(PARALLEL) -m "not ray and not slow"
+	OMP_NUM_THREADS=1 $(PARALLEL) logical --maxprocesses 8 -m "not ray and not slow"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy segtalker ray_jobs serve benchmarks
+	$(BIN)/mypy -n 2 segtalker ray_jobs serve benchmarks
 	$(BIN)/lint-imports
 
 system-deps:  ## Debian packages: speech synthesisers of the full corpus, browser for the page tests
@@ -46,7 +51,8 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) -e '.[ray,demo,dev]'
+	$(INSTALL) --no-compile -e '.[ray,demo,dev,c2pa]'
+	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null || true  # by all cores; pip takes one
 	$(BIN)/python -m segtalker weights fetch faces
 	@touch $@ $(VENV)/.demo
 

@@ -34,6 +34,8 @@ from serve.config import ApiConfig, DriverConfig, JobsConfig, LimitsConfig, Serv
 
 GENERATOR, DRIVER, INGRESS = "Generator", "Driver", "Ingress"
 """Names of deployments."""
+_ADVISED = {"RAY_LOG_MONITOR_MAX_OPEN_FILES": "20"}
+"""What docs/service.md advises: else Ray's log monitor holds 200 files of ended replicas open."""
 _LOGICAL_CPUS = 32  # replicas are placed by these; the machine's own are shared by all
 _STORE_BYTES = 300 << 20
 _START_S, _STOP_S = 240.0, 30.0
@@ -113,7 +115,7 @@ def running(config: ServiceConfig, folder: Path) -> Iterator[Service]:
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **QUIET},
+            env={**os.environ, **QUIET, **_ADVISED},
             start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the other
         )
         local = "http://127.0.0.1"

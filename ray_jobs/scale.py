@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from segtalker.errors import ConfigError
@@ -44,11 +44,16 @@ class Scale:
         return {name: amount for name, amount in needs.items() if amount > 0}
 
 
+def count_places(needs: Mapping[str, float], nodes: Sequence[Mapping[str, float]]) -> int:
+    """How many workers that need so much each the nodes hold at once; none is spread over two nodes."""
+    return sum(
+        min(int(node.get(name, 0) / amount + 1e-6) for name, amount in needs.items()) for node in nodes
+    )
+
+
 def check_room(scale: Scale, nodes: Sequence[dict[str, float]]) -> None:
     """Refuse workers that the nodes cannot hold all at once: Ray would wait for ever."""
-    room = sum(
-        min(int(node.get(name, 0) / amount + 1e-6) for name, amount in scale.worker.items()) for node in nodes
-    )
+    room = count_places(scale.worker, nodes)
     if room < scale.workers + scale.validate_apart:
         size = " and ".join(f"{amount:g} {name}" for name, amount in scale.worker.items())
         total = ", ".join(f"{sum(node.get(name, 0) for node in nodes):g} {name}" for name in ("CPU", "GPU"))

@@ -5,8 +5,9 @@ The result is small, stands on disk and is read back by a resumed run or by anot
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtalker.compositing.plan import FramePlan, make_plan
+from segtalker.editing.plan import EditPlan
+from segtalker.editing.recipe import check_duration
+from segtalker.editing.references import read_references
 from segtalker.errors import FaceNotFound
 from segtalker.extract import FaceReader
 from segtalker.faces.detect import FaceBackend
@@ -26,13 +30,16 @@ from segtalker.portrait import PortraitSource
 from segtalker.progress import OnProgress, Progress, StageClock
 from segtalker.source import FrameSource
 from segtalker.stages import Networks
-from segtalker.tracking import find_tracks, save_tracks
+from segtalker.tracking import find_tracks, load_tracks, save_tracks
 from segtalker.training.adapt import AdaptConfig, Adapted
 from segtalker.types import FaceTrack, Image, VideoInfo
-from segtalker.workspace import Workspace
+from segtalker.workspace import Workspace, write_atomically
 
 if TYPE_CHECKING:
     from segtalker.dub_config import DubConfig
+
+_PLAN, _LOSSES, _EDITS = "plan.json", "losses.json", "edits.npz"
+_VIDEO = "{video}"
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,9 @@ class Analysis:
     plan: FramePlan
     people: Mapping[int, Person]
     """Track id -> person, for tracks that are dubbed."""
+    losses: tuple[str, ...] = ()
+    """What could not be read of the source, in sentences."""
+    edits: EditPlan = field(default_factory=EditPlan)
 
 
 def analyse(
@@ -70,7 +80,10 @@ def analyse(
     def image_at(index: int) -> Image:
         return next(iter(source.read(index, index + 1))).image
 
-    stop = int(make([], []).source.max()) + 1  # what the output never shows is not looked at
+    everything = make([], [])
+    check_duration(cfg.edits, float(everything.duration))
+    edits = EditPlan(cfg.edits, read_references(cfg.edits, backend, reader, networks.painter.encode))
+    stop = int(everything.source.max()) + 1  # what the output never shows is not looked at
     looked = work.path("tracks")
     with clock("faces"):
         if isinstance(source, PortraitSource):
@@ -93,7 +106,38 @@ def analyse(
     people = _study_people(source, tracks, plan, cfg, reader, networks, work, clock, tell)
     if not people:
         raise FaceNotFound(_why_nobody(source, plan))
-    return Analysis(source.info, {track.track_id: track for track in tracks}, plan, people)
+    by_id = {track.track_id: track for track in tracks}
+    return Analysis(source.info, by_id, plan, people, tuple(source.losses), edits)
+
+
+def save_analysis(analysis: Analysis, work: Workspace) -> None:
+    """Keep what `analyse` has not stored yet; the plan comes last, so an analysis with a plan is whole."""
+    if not work.path(_EDITS).is_file():
+        write_atomically(work.path(_EDITS), analysis.edits.to_bytes())
+    work.keep(work.path(_EDITS))
+    here = str(analysis.info.path)
+    losses = [text.replace(here, _VIDEO) for text in analysis.losses]  # it lies elsewhere for other readers
+    for name, text in ((_LOSSES, json.dumps(losses)), (_PLAN, analysis.plan.to_json())):
+        if not work.path(name).is_file():
+            write_atomically(work.path(name), text)
+        work.keep(work.path(name))
+
+
+def load_analysis(work: Workspace, info: VideoInfo) -> Analysis | None:
+    """The analysis that stands in `work`, None where it is not whole. info: of the source."""
+    if not work.path(_PLAN).is_file():
+        return None
+    plan = FramePlan.from_json(work.path(_PLAN).read_text(encoding="utf-8"))
+    people = {track: work.path("people", f"{track}.npz") for track in _dubbed_tracks(plan)}
+    try:
+        tracks = load_tracks(work.path("tracks"))
+        known = {track: load_person(path) for track, path in people.items()}
+        edits = EditPlan.load(work.path(_EDITS))
+        losses = json.loads(work.path(_LOSSES).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    told = tuple(text.replace(_VIDEO, str(info.path)) for text in losses)
+    return Analysis(info, {track.track_id: track for track in tracks}, plan, known, told, edits)
 
 
 def _study_people(
@@ -109,7 +153,7 @@ def _study_people(
 ) -> dict[int, Person]:
     """The person of every track that the plan dubs, each kept in `work`."""
     people = {}
-    dubbed = sorted(set(plan.track_ids.tolist()) - {-1})
+    dubbed = _dubbed_tracks(plan)
     for done, track_id in enumerate(dubbed):
         tell(Progress("studying people", done, len(dubbed), "track"))
         path = work.path("people", f"{track_id}.npz")
@@ -134,7 +178,12 @@ def _study_people(
                 work.keep(person.adapted)
             work.keep(path)
         people[track_id] = load_person(path)
+    tell(Progress("studying people", len(dubbed), len(dubbed), "track"))
     return people
+
+
+def _dubbed_tracks(plan: FramePlan) -> list[int]:
+    return sorted(set(plan.track_ids.tolist()) - {-1})
 
 
 def dubbed_frames(track: FaceTrack, plan: FramePlan) -> NDArray[np.bool_]:

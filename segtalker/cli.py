@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import segtalker
-from segtalker import cli_prepare, cli_weights
+from segtalker import cli_batch, cli_edit, cli_evaluate, cli_prepare, cli_verify, cli_weights
 from segtalker.cli_arguments import add_overrides
 from segtalker.errors import SegTalkerError, StorageError
 
@@ -101,6 +101,7 @@ def _dub_arguments(parser: Parser) -> None:
         "--config", type=Path, help="YAML file with any of the settings; OUTPUT.report.json lists all"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    cli_edit.add_edits(parser)
     add_overrides(parser, "render.batch=4")
 
 
@@ -117,7 +118,7 @@ def _dub(arguments: Arguments) -> int:
         overrides.append(f"sync_mode={arguments.sync_mode}")
     if arguments.save_maps:
         overrides.append("save_maps=true")
-    config = load_config(DubConfig, arguments.config, overrides)
+    config = cli_edit.with_edits(load_config(DubConfig, arguments.config, overrides), arguments.edits)
     report = SegTalker(config).dub(
         arguments.video,
         arguments.speech,
@@ -190,6 +191,18 @@ COMMANDS: dict[str, Command] = {
         _dub_arguments,
         _dub,
     ),
+    "edit": Command(
+        "Change a face in a VIDEO or picture, without speech.",
+        "segtalker edit talk.mp4 --edit blink=0.2/s,lip=red@0.7 -o out.mp4",
+        cli_edit.add_arguments,
+        cli_edit.run,
+    ),
+    "batch": Command(
+        "Dub all rows of a manifest; the same command again goes on.",
+        "segtalker batch clips.csv --out dubbed --workers 2",
+        cli_batch.add_arguments,
+        cli_batch.run,
+    ),
     "demo": Command(
         "Dub a real portrait and a synthetic clip with new speech, all made on this machine.",
         "segtalker demo --out out/demo",
@@ -213,6 +226,18 @@ COMMANDS: dict[str, Command] = {
         "segtalker synth speech data/speech --set minutes=60",
         _synth_arguments,
         _synth,
+    ),
+    "evaluate": Command(
+        "Score videos of any method, compare results, or run other methods; the same command again goes on.",
+        "segtalker evaluate run --method ours=out/ours --references data/test --out results",
+        cli_evaluate.add_arguments,
+        cli_evaluate.run,
+    ),
+    "verify": Command(
+        "Say whether a file is marked or signed as synthetic, and what that proves.",
+        "segtalker verify out.mp4",
+        cli_verify.add_arguments,
+        cli_verify.run,
     ),
     "weights": Command(
         "List, fetch, explain or import networks.",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from segtalker.compositing.paste import PasteConfig
 from segtalker.compositing.plan import PlanConfig, SyncMode
+from segtalker.editing.recipe import Edit, check_conflicts
 from segtalker.faces.detect import FacesConfig
 from segtalker.faces.speaker import parse_speaker
 from segtalker.faces.track import TrackConfig
@@ -45,6 +46,8 @@ class DubConfig:
     adapt: AdaptConfig | None = None
     """Fit the renderer to each track first; None (the default) does not."""
     paste: PasteConfig = field(default_factory=PasteConfig)
+    edits: tuple[Edit, ...] = ()
+    """What else changes about the face, and when."""
     encode: EncodeConfig = field(default_factory=EncodeConfig)
     portrait: PortraitConfig = field(default_factory=PortraitConfig)
     save_maps: bool = False
@@ -60,5 +63,6 @@ class DubConfig:
 
     def __post_init__(self) -> None:
         parse_speaker(self.speaker)
+        check_conflicts(self.edits)
         if self.threads < 0 or self.seed < 0:
             raise ValueError("threads and seed must not be negative")

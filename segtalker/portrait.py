@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segtalker.editing.lids import close_eyes, slide_lids
+from segtalker.editing.spans import natural_closure
 from segtalker.errors import FaceNotFound
 from segtalker.faces.align import crop_from_landmarks
 from segtalker.faces.detect import FaceBackend
@@ -27,14 +29,6 @@ from segtalker.faces.track import track_faces
 from segtalker.media.read import probe, read_frames
 from segtalker.types import FaceTrack, Frame, Image, Points, VideoInfo
 
-_UPPER_LIDS = ((33, 246, 161, 160, 159, 158, 157, 173, 133), (362, 398, 384, 385, 386, 387, 388, 466, 263))
-_LOWER_LIDS = ((33, 7, 163, 144, 145, 153, 154, 155, 133), (362, 382, 381, 380, 374, 373, 390, 249, 263))
-_BROWS = ((70, 63, 105, 66, 107), (336, 296, 334, 293, 300))
-"""Mesh points, each list running along the eye from one corner to the other."""
-
-_BLINK_SLOT_S = 4.0  # one blink in each slot: 15 a minute, as people do at rest
-_CLOSING_S, _CLOSED_S, _OPENING_S = 0.10, 0.05, 0.20
-_LID_SKIN = 0.7  # share of the skin between lid and brow that stretches when the lid comes down
 _FULL_MOTION, _NO_MOTION = (
     1.0,
     2.3,
@@ -93,10 +87,7 @@ class PortraitSource:
 
     def landmarks(self, index: int) -> Points:
         """Mesh [468, 2] of frame `index`, exactly where its pixels went."""
-        closure = self._closure(index)
-        points = self.face.astype(np.float64)
-        for upper, lower in zip(_UPPER_LIDS, _LOWER_LIDS, strict=True):
-            points[list(upper)] += closure * (points[list(lower)] - points[list(upper)])
+        points = slide_lids(self.face, self._closure(index))
         return self._head.move_points(points, self._time(index)).astype(np.float32)
 
     def track(self) -> FaceTrack:
@@ -118,7 +109,7 @@ class PortraitSource:
         return self._head.move_image(image, self._time(index)) if self._cfg.motion else image.copy()
 
     def _closure(self, index: int) -> float:
-        return blink_closure(self._time(index), self._seed) if self._cfg.blink else 0.0
+        return natural_closure(self._time(index), self._seed) if self._cfg.blink else 0.0
 
     def _time(self, index: int) -> float:
         return float(index / self.info.frame_rate)
@@ -149,64 +140,6 @@ def open_portrait(
         is_image=False,
     )
     return PortraitSource(info, frame.image, chosen, cfg, seed)
-
-
-def blink_closure(time_s: float, seed: int) -> float:
-    """How far the eyes are closed at a time, 0 open to 1 closed; one blink at a random moment of each 4 s."""
-    slot = int(time_s // _BLINK_SLOT_S)
-    length = _CLOSING_S + _CLOSED_S + _OPENING_S
-    start = slot * _BLINK_SLOT_S + np.random.default_rng([seed, slot]).uniform(0.4, _BLINK_SLOT_S - length)
-    since = time_s - start
-    if since <= 0 or since >= length:
-        return 0.0
-    if since < _CLOSING_S:
-        return _smooth_step(since / _CLOSING_S)
-    return 1.0 - _smooth_step((since - _CLOSING_S - _CLOSED_S) / _OPENING_S)
-
-
-def close_eyes(image: Image, landmarks: Points, closure: float) -> Image:
-    """Bring both upper lids down by `closure` (0 open, 1 closed); a new picture [H, W, 3]."""
-    result = image.copy()
-    for upper, lower, brow in zip(_UPPER_LIDS, _LOWER_LIDS, _BROWS, strict=True):
-        _close_eye(result, landmarks[list(upper)], landmarks[list(lower)], landmarks[list(brow)], closure)
-    return result
-
-
-def _close_eye(image: Image, upper: Points, lower: Points, brow: Points, closure: float) -> None:
-    """Close one eye in place. The curves are read in the eye's own axes: u along its corners, v downwards."""
-    origin, width = upper[0].astype(np.float64), float(np.linalg.norm(upper[-1] - upper[0]))
-    if width < 2.0:
-        return
-    along = (upper[-1] - upper[0]) / width
-    down = np.array([-along[1], along[0]])
-    down = down if down @ (lower[4] - brow[2]) > 0 else -down
-    axes = np.stack([along, down]).astype(np.float64)
-
-    left, top = np.floor(np.minimum(upper.min(0), brow.min(0)) - 2).astype(int)
-    right, bottom = np.ceil(np.maximum(upper.max(0), lower.max(0)) + 3).astype(int)
-    left, top = max(left, 0), max(top, 0)
-    patch = image[top:bottom, left:right]
-    if not patch.size:
-        return
-    grid = np.stack(np.meshgrid(np.arange(patch.shape[1]), np.arange(patch.shape[0])), -1)
-    u, v = np.moveaxis((grid + np.array([left + 0.5, top + 0.5]) - origin) @ axes.T, -1, 0)
-
-    def curve(points: Points) -> NDArray[np.float64]:
-        own = (points - origin) @ axes.T
-        order = np.argsort(own[:, 0])
-        return np.interp(u, own[order, 0], own[order, 1])
-
-    lid, floor = curve(upper), curve(lower)
-    crease = lid - _LID_SKIN * np.maximum(lid - curve(brow), 1.0)
-    new_lid = lid + closure * np.maximum(floor - lid, 0.0)
-    share = np.clip((v - crease) / np.maximum(new_lid - crease, 1e-6), 0.0, 1.0)
-    shift = np.where(v > crease, crease + share * (lid - crease) - v, 0.0)  # along `down`, in pixels
-    source = grid + shift[..., None] * down
-    skin = cv2.remap(patch, *_maps(source), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    # The edge of the lid is one pixel soft; below it the eyeball keeps its own pixels.
-    alpha = np.clip(new_lid - v + 0.5, 0.0, 1.0) * ((u > 0) & (u < width) & (v > crease))
-    blended = alpha[..., None] * skin + (1.0 - alpha[..., None]) * patch
-    image[top:bottom, left:right] = np.rint(blended).astype(np.uint8)
 
 
 class _HeadField:
@@ -268,8 +201,3 @@ class _HeadField:
 def _maps(source: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Integer-centred positions [H, W, 2] as the two maps of `cv2.remap`."""
     return source[..., 0].astype(np.float32), source[..., 1].astype(np.float32)
-
-
-def _smooth_step(x: float) -> float:
-    x = min(max(x, 0.0), 1.0)
-    return x * x * (3.0 - 2.0 * x)

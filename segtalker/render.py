@@ -15,18 +15,21 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segtalker.analysis import Analysis
 from segtalker.audio.source import SampleSource
 from segtalker.compositing.paste import PasteConfig, Uncovered, compose, paste
 from segtalker.compositing.plan import Chunk, PlannedFrame
 from segtalker.compositing.surroundings import keep_surroundings
+from segtalker.editing.frame import FrameEdits, Own, edit_frame
 from segtalker.extract import FaceReader, ParsedCrop, aligned, neighbours
 from segtalker.frames import FrameWindow
 from segtalker.media.write import EncodeConfig, write_segment
 from segtalker.panels import dubbed_panels, passed_panels
 from segtalker.person import Person
 from segtalker.progress import StageClock
+from segtalker.regions import merge_raw
 from segtalker.source import FrameSource
 from segtalker.stages import Paints, SpeechWindows, Talks
 from segtalker.training.adapt import Adapted
@@ -41,6 +44,8 @@ class RenderConfig:
     """Frames that travel through the networks together; part of the result, in its last bits."""
     reference: Literal["fixed", "same_frame"] = "fixed"
     """Identity reference: one quiet frame of the track, or the frame itself (old speech leaks through)."""
+    mouth: Literal["speech", "keep"] = "speech"
+    """`keep` leaves the mouth as the source has it: edits alone change the face."""
 
     def __post_init__(self) -> None:
         if self.batch < 1:
@@ -54,6 +59,18 @@ class RenderedFrame:
     image: Image
     panels: Image | None
     """source | map | talking map | result, where that is saved."""
+
+
+@dataclass(frozen=True)
+class Painted:
+    """Pictures [S, S, 3] of one frame by the network; None where the frame does not need it."""
+
+    new: Image | None
+    """Of the new map."""
+    own: Image | None
+    """Of the source's own map."""
+    textured: Image | None
+    """Of the new map with the codes of edits."""
 
 
 class Painters:
@@ -124,29 +141,88 @@ class Renderer:
     def _dub(
         self, track_id: int, items: Sequence[PlannedFrame], frames: Mapping[int, Frame]
     ) -> dict[int, RenderedFrame]:
-        """Output index -> frame with a new mouth, for frames of one track."""
+        """Output index -> finished frame, for frames of one track."""
         person, track = self.analysis.people[track_id], self.analysis.tracks[track_id]
         by_index = self.reader.read(track, person.colours, frames, [item.source_index for item in items])
         faces = [by_index[item.source_index] for item in items]
         maps = np.stack([face.parsed.region_map for face in faces])
+        edits = [FrameEdits.at(self.analysis.edits.recipe, float(item.time)) for item in items]
+        talking = maps if self.cfg.mouth == "keep" else self._talk(items, maps, person)
+        talking = np.stack([edit.shape_mouth(one) for edit, one in zip(edits, talking, strict=True)])
+        with self.clock("sgi"):
+            painted = self._paint(self.painters.of(track_id), person, talking, maps, edits)
+        rendered = {}
+        for i, item in enumerate(items):
+            source = frames[item.source_index].image
+            with self.clock("paste"):
+                image = self._finish(source, faces[i], person, talking[i], painted[i], edits[i])
+                panels = None
+                if self.save_panels:
+                    shown = edits[i].shape_face(talking[i], faces[i].crop.landmarks)
+                    panels = self._panels(source, image, faces[i], shown)
+            rendered[item.index] = RenderedFrame(image, panels)
+        return rendered
+
+    def _talk(
+        self, items: Sequence[PlannedFrame], maps: NDArray[np.uint8], person: Person
+    ) -> NDArray[np.uint8]:
+        """Talking maps [N, S, S] of the frames with maps [N, S, S]."""
         references = maps
         if self.cfg.reference == "fixed":
             references = np.repeat(person.reference_map[None], len(maps), axis=0)
         with self.clock("tsg"):
             heard = SpeechWindows.read(self.speech, [item.time for item in items])
             talking = self.talker.talk(maps, references, heard)
-            talking = np.stack([keep_surroundings(*pair) for pair in zip(talking, maps, strict=True)])
-        with self.clock("sgi"):
-            painter = self.painters.of(track_id)
-            painted, repainted = np.split(painter.paint(np.concatenate([talking, maps]), person.codes), 2)
-        rendered = {}
-        for i, item in enumerate(items):
-            source = frames[item.source_index].image
-            with self.clock("paste"):
-                image = self._paste(source, faces[i], person, talking[i], painted[i], repainted[i])
-                panels = self._panels(source, image, faces[i], talking[i]) if self.save_panels else None
-            rendered[item.index] = RenderedFrame(image, panels)
-        return rendered
+            return np.stack([keep_surroundings(*pair) for pair in zip(talking, maps, strict=True)])
+
+    def _paint(
+        self,
+        painter: Paints,
+        person: Person,
+        talking: NDArray[np.uint8],
+        maps: NDArray[np.uint8],
+        edits: Sequence[FrameEdits],
+    ) -> list[Painted]:
+        """The pictures that each frame needs; frames that need none cost nothing."""
+        count = range(len(maps))
+        mouths = [i for i in count if self._new_mouth(edits[i])]
+        textured = [i for i in count if edits[i].textures]
+        plain = sorted({*mouths, *textured})
+        new: dict[int, Image] = {}
+        own: dict[int, Image] = {}
+        other: dict[int, Image] = {}
+        if plain:
+            pictures = painter.paint(np.concatenate([talking[plain], maps[mouths]]), person.codes)
+            new = dict(zip(plain, pictures, strict=False))
+            own = dict(zip(mouths, pictures[len(plain) :], strict=True))
+        if textured:
+            codes = np.stack([edits[i].codes(person.codes, self.analysis.edits.codes) for i in textured])
+            other = dict(zip(textured, painter.paint(talking[textured], codes), strict=True))
+        return [Painted(new.get(i), own.get(i), other.get(i)) for i in count]
+
+    def _new_mouth(self, edits: FrameEdits) -> bool:
+        return self.cfg.mouth == "speech" or edits.mouth
+
+    def _finish(
+        self,
+        image: Image,
+        face: ParsedCrop,
+        person: Person,
+        talking_map: RegionMap,
+        painted: Painted,
+        edits: FrameEdits,
+    ) -> Image:
+        """The source frame with its new mouth and its edits."""
+        if painted.new is not None and painted.own is not None:
+            image = self._paste(image, face, person, talking_map, painted.new, painted.own)
+        if not (edits.looks or edits.moving):
+            return image
+        textures = None
+        if painted.new is not None and painted.textured is not None:
+            textures = (painted.textured, painted.new)
+        quiet = Own(person.reference_crop, merge_raw(person.reference_raw))
+        affine, points = face.crop.crop_from_frame, face.crop.landmarks
+        return edit_frame(image, affine, talking_map, points, edits, quiet, textures)
 
     def _paste(
         self,
@@ -175,20 +251,20 @@ class Renderer:
 
 def render_segments(
     renderer: Renderer,
+    chunks: Sequence[Chunk],
     folder: Path,
     cfg: EncodeConfig,
     on_frames: Callable[[int], None],
     on_segment: Callable[[Path], None] = lambda path: None,
     at_once: int = 1,
 ) -> tuple[list[Path], int]:
-    """Render and encode every chunk that `folder` does not hold yet.
+    """Render and encode those of `chunks` that `folder` does not hold yet.
 
-    Beside `NUMBER.mp4` stands `NUMBER.maps.mp4` where panels are made. on_frames: told how many output frames
-    are done. on_segment: told of every new file. at_once: chunks on their way at a time, each in a thread of
-    its own; the frames are the same. The first goes alone, so that who watches sees it soon. Returns all
-    segments in order, and how many of them were there before.
+    Beside `NUMBER.mp4` stands `NUMBER.maps.mp4` where panels are made. on_frames: told how many of their
+    frames are done. on_segment: told of every new file. at_once: chunks on their way at a time, each in a
+    thread of its own; the frames are the same. The first goes alone, so that who watches sees it soon.
+    Returns their segments in order, and how many of them were there before.
     """
-    chunks = renderer.analysis.plan.chunks()
     paths = {chunk: folder / f"{chunk.index:06d}.mp4" for chunk in chunks}
     folder.mkdir(parents=True, exist_ok=True)
     missing = [chunk for chunk in chunks if not paths[chunk].is_file()]

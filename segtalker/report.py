@@ -65,6 +65,8 @@ class DubReport:
     warnings: Sequence[str] = ()
     maps: str | None = None
     """The side-by-side video of `save_maps`."""
+    key: str = ""
+    """Names the contents of the inputs, the settings and the weights: another dub of this key is the same."""
     versions: Mapping[str, str] = field(default_factory=lambda: package_versions())
 
     @property
@@ -105,6 +107,7 @@ def make_report(
     networks: Networks,
     clock: StageClock,
     reused_segments: int,
+    key: str,
 ) -> DubReport:
     """The report of a finished dub."""
     plan = analysis.plan
@@ -122,8 +125,9 @@ def make_report(
         reused_segments=reused_segments,
         weights=networks.hashes,
         config=to_dict(cfg),
-        warnings=[*source.losses, *_remarks(source, voice, analysis)],
+        warnings=[*dict.fromkeys([*analysis.losses, *source.losses]), *_remarks(cfg, voice, analysis)],
         maps=str(maps_path(output)) if cfg.save_maps else None,
+        key=key,
     )
 
 
@@ -146,8 +150,10 @@ def _track_report(track: FaceTrack, analysis: Analysis) -> TrackReport:
     )
 
 
-def _remarks(source: FrameSource, voice: Speech, analysis: Analysis) -> list[str]:
+def _remarks(cfg: DubConfig, voice: Speech, analysis: Analysis) -> list[str]:
     """What a person should know about the inputs."""
+    if cfg.render.mouth == "keep":
+        return []  # nobody listens to the speech
     remarks = []
     if voice.is_silent():
         remarks.append("the speech is silent: the mouth stays closed.")

@@ -82,10 +82,14 @@ class GridSource:
 
     def read(self, start: int = 0, stop: int | None = None, max_side: int | None = None) -> Iterator[Frame]:
         """Grid frames `start`..`stop`, upright RGB."""
-        indices = self._indices[start:stop]
+        yield from self.take(range(len(self._indices))[start:stop], max_side)
+
+    def take(self, indices: Sequence[int], max_side: int | None = None) -> Iterator[Frame]:
+        """Grid frames of any `indices`, upright RGB; fastest in ascending order."""
+        wanted = [self._indices[index] for index in indices]
         try:
-            frames = read_sequence(self.info.path, indices, max_side, self._note)
-            for index, frame in enumerate(frames, start=start):
+            frames = read_sequence(self.info.path, wanted, max_side, self._note)
+            for index, frame in zip(indices, frames, strict=True):
                 yield Frame(index, index / self._rate, frame.image)
         finally:
             gc.collect()  # see VideoSource.read

@@ -25,6 +25,7 @@ from segtalker.errors import SegTalkerError, StorageError
 MANIFEST = "MANIFEST.json"
 Uri = str | Path
 _BLOCK_BYTES = 1 << 20
+_STAMPED = ("size", "ETag", "etag", "LastModified", "last_modified", "created", "mtime")
 
 
 def join(uri: Uri, *parts: str) -> str:
@@ -65,10 +66,9 @@ def list_names(uri: Uri) -> list[str]:
     """
     filesystem, path = _resolve(uri)
     with _explained(uri, "list it"):
-        try:
+        found: list[str] = []
+        with suppress(FileNotFoundError):
             found = filesystem.ls(path, detail=False)
-        except FileNotFoundError:
-            return []
         names = {str(name).rstrip("/").rsplit("/", 1)[-1] for name in found}
         return sorted(name for name in names if not (name.startswith(".") and name.endswith(".part")))
 
@@ -78,17 +78,22 @@ def stamp_files(folder: Uri) -> dict[str, str]:
     filesystem, path = _resolve(folder)
     with _explained(folder, "list it"):
         root = path.rstrip("/") + "/"
-        found = filesystem.find(path, detail=True)
-        stamps = {str(name).removeprefix(root): _stamp(info) for name, info in found.items()}
-        return dict(sorted(stamps.items()))
+        found = sorted(filesystem.find(path, detail=True).items())
+        return {str(name).removeprefix(root): _stamp(info) for name, info in found}
+
+
+def stamp_file(uri: Uri) -> str:
+    """A text that changes when the file is written again; nothing of it is read."""
+    filesystem, path = _resolve(uri)
+    with _explained(uri, "look it up"):
+        return _stamp(filesystem.info(path))
 
 
 def read_files(uris: Sequence[Uri]) -> list[bytes]:
     """The contents of small files of one store, fetched side by side where the store allows it."""
     if not uris:
         return []
-    filesystem, _ = _resolve(uris[0])
-    paths = [_resolve(uri)[1] for uri in uris]
+    filesystem, paths = _resolve(uris[0])[0], [_resolve(uri)[1] for uri in uris]
     with _explained(uris[0], f"read it (or one of {len(uris) - 1} more)"):
         found = filesystem.cat(paths)
         return [bytes(found[path]) for path in paths]
@@ -105,10 +110,9 @@ def read_if_exists(uri: Uri) -> bytes | None:
     """The whole content of a small file, None if it is absent; one request instead of two."""
     filesystem, path = _resolve(uri)
     with _explained(uri, "read it"):
-        try:
+        with suppress(FileNotFoundError):
             return bytes(filesystem.cat_file(path))
-        except FileNotFoundError:
-            return None
+        return None
 
 
 def write_bytes(uri: Uri, data: bytes) -> None:
@@ -134,8 +138,7 @@ def create(uri: Uri, data: bytes) -> bool:
             if not is_local(uri):
                 _create_in_store(filesystem, path, data)
                 return True
-            target = Path(path)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            (target := Path(path)).parent.mkdir(parents=True, exist_ok=True)
             temporary = _temporary(target)
             try:
                 temporary.write_bytes(data)
@@ -305,9 +308,8 @@ def _explained(uri: Uri, action: str) -> Iterator[None]:
         raise StorageError(f"{uri}: cannot {action}: there is no such file or folder.") from error
     except Exception as error:
         cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        remedy = "Check the name, the access rights and the free space."
-        if "://" in str(uri):
-            remedy = "Check the name, the credentials, the endpoint and the rights on the bucket."
+        where = "credentials, the endpoint and the rights on the bucket"
+        remedy = f"Check the name, the {where if '://' in str(uri) else 'access rights and the free space'}."
         raise StorageError(f"{uri}: cannot {action} ({' '.join(str(cause).split())}). {remedy}") from error
 
 
@@ -329,8 +331,7 @@ def _create_in_store(filesystem: Any, path: str, data: bytes) -> None:
 
 
 def _stamp(info: Mapping[str, Any]) -> str:
-    kept = ("size", "ETag", "etag", "LastModified", "last_modified", "created", "mtime")
-    return " ".join(str(info[key]) for key in kept if key in info)
+    return " ".join(str(info[key]) for key in _STAMPED if key in info)
 
 
 @contextmanager

@@ -23,6 +23,8 @@ class LimitsConfig:
     """Longest pause between two parts of a request."""
     video_s: float = 600.0
     speech_s: float = 600.0
+    output_s: float = 600.0
+    """Of one dub; with a portrait or a loop it lasts as long as the speech, whatever the video does."""
     side_px: int = 4096
     """Longest side of a video or picture."""
     picture_mb: float = 30.0
@@ -72,6 +74,10 @@ class JobsConfig:
     """How often a driver looks for work."""
     attempts: int = 4
     """Drivers that may take one job before it ends as failed: an input that kills each of them."""
+    away_s: float = 5.0
+    """First rest of a job that a stage which was away has put off, at no attempt; doubles up to a minute."""
+    away_h: float = 6.0
+    """Hours after which a job that was put off again and again ends as failed."""
     retention_h: float = 24.0
     """Ended jobs are deleted after this."""
 
@@ -136,7 +142,7 @@ class ApiConfig:
     """Lines `NAME TOKEN`; without it only callers on this machine are served."""
     cors_origins: tuple[str, ...] = ()
     audit_file: str | None = None
-    """A JSON line for every job goes here, and always to the log `segtalker.audit`."""
+    """A JSON line for every job goes here, and always to the process's log as `segtalker.audit`."""
     scratch: str | None = None
     """Folder for uploads and work in progress; by default the system's temporary folder."""
 

@@ -28,10 +28,11 @@ from segtalker.dub_config import DubConfig
 from segtalker.faces.ahead import follow_through
 from segtalker.local_stages import LocalStages
 from segtalker.stages import SpeechWindows, Stages
+from serve.asking import ANSWER_S, Packet, pack, unpack
 from serve.batching import Batcher
 from serve.config import StageConfig
-from serve.metrics import StageMetrics
-from serve.remote import ANSWER_S, Packet, pack, unpack
+from serve.counted import FACE_VERBS, PARSER_VERBS, STAGE_OF, frames_of
+from serve.metrics import StageMetrics, total
 from serve.warm_up import warm_up_encoder, warm_up_faces, warm_up_painter, warm_up_talker
 
 _PROOF_S = 20.0  # work that succeeded so recently shows that the device is well
@@ -47,11 +48,11 @@ class Verbs:
 
     def __call__(self, verb: str, args: Sequence[Any]) -> Any:
         """The answer to one question; `AttributeError` for a verb that is none."""
-        if verb in ("detect", "follow", "matte", "landmarks68", "embed"):
-            return getattr(self._stages.backend, verb)(*args)
         if verb == "follow_through":
             return list(follow_through(self._stages.backend, *args))
-        if verb in ("mattes", "fit", "parse"):
+        if verb in FACE_VERBS:
+            return getattr(self._stages.backend, verb)(*args)
+        if verb in PARSER_VERBS:
             return getattr(self._stages.parser, verb)(*args)
         if verb == "talk":
             return self._stages.networks.talker.talk(*map(_own, args))
@@ -76,7 +77,7 @@ class Replica:
         self._dub = replace(dub_config, threads=cfg.threads, render=passes)
         self._stages = LocalStages(self._dub)
         self._verbs = Verbs(self._stages)
-        self._metrics = StageMetrics(type(self).__name__)
+        self._metrics = self._count()
         self._working, self._since, self._proven = threading.Lock(), 0.0, time.monotonic()
         # Threads that only calls use: a check of health must not queue behind them.
         self._pool = ThreadPoolExecutor(cfg.ongoing + 1, "stage")
@@ -84,12 +85,12 @@ class Replica:
 
     async def run(self, verb: str, packet: Packet) -> Packet:
         """Answer one question of `serve.remote`."""
-        with self._metrics.waiting():
+        with self._metrics[verb].waiting():
             return await self._in_thread(self._answer, verb, packet)
 
     async def stats(self) -> dict[str, float]:
         """What this replica has done so far, see `StageMetrics.stats`, and its process id."""
-        return {**self._metrics.stats(), "pid": os.getpid()}
+        return {**total(set(self._metrics.values())), "pid": os.getpid()}
 
     async def check_health(self) -> None:
         """Fails when the device does, or hangs, so that Serve replaces the replica."""
@@ -98,6 +99,10 @@ class Replica:
                 await asyncio.to_thread(self._try)
         elif self._since and time.monotonic() - self._since > ANSWER_S:  # nobody waits for it any more
             raise RuntimeError(f"one piece of work has not ended for {ANSWER_S:.0f} s")
+
+    def _count(self) -> dict[str, StageMetrics]:
+        """Verb -> where its calls are counted."""
+        return dict.fromkeys(STAGE_OF, StageMetrics(type(self).__name__))
 
     def _warm_up(self) -> None:
         """Load the networks; the first pass of one is much slower than those after it."""
@@ -112,15 +117,14 @@ class Replica:
 
     def _answer(self, verb: str, packet: Packet) -> Packet:
         args = [unpack(arg) if _is_packet(arg) else arg for arg in unpack(packet)]
-        frames = len(args[0]) if verb in ("mattes", "parse", "encode") else 1
-        with self._at_work(calls=1, frames=frames):
+        with self._at_work(verb, calls=1, frames=frames_of(verb, args)):
             answer = self._verbs(verb, args)
         return pack(answer)
 
     @contextmanager
-    def _at_work(self, calls: int, frames: int) -> Iterator[None]:
+    def _at_work(self, verb: str, calls: int, frames: int) -> Iterator[None]:
         """Around the work on one batch: one at a time."""
-        with self._working, self._metrics.batch(calls, frames):
+        with self._working, self._metrics[verb].batch(calls, frames):
             self._since = time.monotonic()
             try:
                 yield
@@ -152,6 +156,9 @@ class Encoder(Replica):
 class Batching(Replica):
     """A stage that makes one batch of the frames of several callers."""
 
+    verb: str
+    """The only one that it answers."""
+
     def __init__(self, dub: dict[str, Any], cfg: StageConfig) -> None:
         super().__init__(dub, cfg)
         self._gather: Batcher[Any, Packet | Exception] = Batcher(
@@ -163,7 +170,7 @@ class Batching(Replica):
 
     async def run(self, verb: str, packet: Packet) -> Packet:
         """Answer one question of `serve.remote`, together with others that wait."""
-        with self._metrics.waiting():
+        with self._metrics[self.verb].waiting():
             answer = await self._gather(await self._in_thread(unpack, packet))
             if isinstance(answer, Exception):
                 raise answer
@@ -173,7 +180,7 @@ class Batching(Replica):
         """An answer to each call, or its error; a call that fails costs no other one of its batch."""
         counts = [len(call[0]) for call in calls]
         try:
-            with self._at_work(len(calls), sum(counts)):
+            with self._at_work(self.verb, len(calls), sum(counts)):
                 frames = self._compute(calls)
         except Exception as error:
             return [error] if len(calls) == 1 else [self._together([call])[0] for call in calls]
@@ -187,6 +194,8 @@ class Batching(Replica):
 class Talker(Batching):
     """Speech moves the mouth of region maps."""
 
+    verb = "talk"
+
     def _warm_up(self) -> None:
         warm_up_talker(self._stages)
 
@@ -199,6 +208,8 @@ class Talker(Batching):
 
 class Generator(Batching):
     """Region maps and style codes to pictures."""
+
+    verb = "paint"
 
     def _warm_up(self) -> None:
         warm_up_painter(self._stages)

@@ -14,11 +14,14 @@ from ray.serve.handle import DeploymentHandle
 from segtalker.config import parse_config
 from serve.about import describe
 from serve.api.service import Pictures
+from serve.asking import Stage
 from serve.config import ServiceConfig, StageConfig
+from serve.counted import STAGE_OF, CountedStages
 from serve.deployments import Replica, replica_name
 from serve.local import open_store
+from serve.metrics import StageMetrics
 from serve.pictures import StagePictures
-from serve.remote import RemoteStages, Stage
+from serve.remote import RemoteStages
 from serve.runner import JobRunner, spare_the_collector
 from serve.warm_up import warm_up_faces, warm_up_painter, warm_up_talker
 
@@ -62,8 +65,13 @@ class FusedDriver(Replica):
     def __init__(self, config: dict[str, Any]) -> None:
         cfg = parse_config(ServiceConfig, config)
         super().__init__(config["dub"], StageConfig(threads=cfg.driver.threads))
-        self._runner = JobRunner(open_store(cfg), cfg, self._stages, _who())
+        counted = CountedStages(self._stages, self._metrics)
+        self._runner = JobRunner(open_store(cfg), cfg, counted, _who())
         spare_the_collector()
+
+    def _count(self) -> dict[str, StageMetrics]:
+        stages = {stage: StageMetrics(stage) for stage in set(STAGE_OF.values())}
+        return {verb: stages[stage] for verb, stage in STAGE_OF.items()}
 
     def _warm_up(self) -> None:
         for warm_up in (warm_up_faces, warm_up_talker, warm_up_painter):

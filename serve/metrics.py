@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -72,3 +72,11 @@ class StageMetrics:
         with self._lock:
             for name, value in more.items():
                 self._stats[name] += value
+
+
+def total(parts: Iterable[StageMetrics]) -> dict[str, float]:
+    """The counts of several stages of one process together."""
+    every = [part.stats() for part in parts]
+    return {
+        name: (max if name == "largest_batch" else sum)(stats[name] for stats in every) for name in _STATS
+    }

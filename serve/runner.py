@@ -35,6 +35,10 @@ class Unavailable(SegTalkerError):
     """A stage could not be reached for long; nobody's mistake, and another driver may have more luck."""
 
 
+class Deadly(SegTalkerError):
+    """What was asked of a stage has ended one replica after another; it may be the fault of the input."""
+
+
 class Lost(Exception):
     """The job was cancelled, or another driver has it."""
 
@@ -119,8 +123,11 @@ class JobRunner:
             _log.info("job %s: let go", claim.id)
             if self._stopping.is_set():
                 _give_back(claim)
-        except (Unavailable, StorageError) as error:  # its lease runs out, and a driver takes it again
+        except Unavailable as error:
             _log.warning("job %s: put off: %s", claim.id, error)
+            _give_back(claim, str(error))
+        except (Deadly, StorageError) as error:  # its lease runs out, which costs it one of its attempts
+            _log.warning("job %s: broke off: %s", claim.id, error)
         except Exception:  # the driver goes on with its other jobs; this one costs one of its attempts
             _log.exception("job %s: broke off", claim.id)
         finally:
@@ -145,7 +152,7 @@ class JobRunner:
         claim.fetch(folder)
         try:
             report = self._make(claim, folder)
-        except (Unavailable, StorageError):
+        except (Unavailable, Deadly, StorageError):
             raise
         except SegTalkerError as error:
             claim.finish("failed", _in_words_of_the_caller(str(error), claim, folder))
@@ -212,10 +219,10 @@ class _SignsOfLife:
             pass
 
 
-def _give_back(claim: Claim) -> None:
-    """Let others take the job at once; where that cannot be said, its lease runs out."""
+def _give_back(claim: Claim, why: str = "") -> None:
+    """Let others take the job, after a rest for a reason; its lease runs out where that cannot be said."""
     with suppress(StorageError):
-        claim.release()
+        claim.release(why)
 
 
 def _told(report: DubReport, claim: Claim, folder: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ os.environ.update(
     RAY_SERVE_LOG_TO_STDERR="0",
     RAY_DATA_PARQUET_FOOTER_NUM_ACTORS="1",
     RAY_TRAIN_HEALTH_CHECK_INTERVAL_S="0.1",  # the tests' trainings take seconds, Ray's default is 2 s
+    RAY_health_check_period_ms="500",  # a killed node is lost after five unanswered checks: 15 s by default
 )
 
 

@@ -4,6 +4,7 @@ Frame i of a tiny video is plain with the value `frame_value(i)` in all channels
 the pixels which frame it was given. Tiny speech is silence with short 1 kHz clicks at known times.
 """
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,21 @@ import pytest
 from tests.s3 import faulty_s3, s3_server, store  # noqa: F401 - fixtures of all tests
 
 CLICK_S = 0.02
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Thousands of tests are found one by one: nothing of that is garbage yet."""
+    gc.disable()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What was collected and imported stays to the end, so no collection need walk through it again.
+
+    Readers of videos collect garbage after every pass (`segtalker.source`), which took half of their tests.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def frame_value(index: int) -> int:

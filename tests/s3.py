@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Literal
@@ -76,7 +77,7 @@ def s3_server() -> Iterator[S3Server]:
         port = process.stdout.readline().strip()
         assert port, "the S3 server did not start"
         server = S3Server(f"http://127.0.0.1:{port}")
-        with reach_s3(server):
+        with reach_s3(server), _described_once():
             import boto3
 
             boto3.client("s3").create_bucket(Bucket=server.bucket)
@@ -97,6 +98,16 @@ def reach_s3(server: S3Server, **more: str) -> Iterator[None]:
         s3fs.S3FileSystem.clear_instance_cache()  # a file system keeps the settings that it was made with
         yield
     s3fs.S3FileSystem.clear_instance_cache()
+
+
+@contextmanager
+def _described_once() -> Iterator[None]:
+    """Every new session reads the same description of the service: half of the time of a connection."""
+    import botocore.session
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+        yield
 
 
 @dataclass(frozen=True)
@@ -129,7 +140,7 @@ class FaultyS3:
         self._upstream = server.address
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
         self._http.daemon_threads = True
-        self._thread = threading.Thread(target=self._http.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         self.server = S3Server(f"http://127.0.0.1:{self._http.server_address[1]}", server.bucket)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,3 +50,14 @@ def test_no_source_file_outgrows_a_reader():
         str(path.relative_to(ROOT)): n for path in files if (n := len(path.read_text().splitlines())) > 350
     }
     assert not long
+
+
+def test_make_looks_for_tests_on_ray_where_they_are():
+    named = re.search(r"^RAY_TESTS := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert named
+    marked = [
+        path for path in (ROOT / "tests").rglob("test_*.py") if "pytest.mark." + "ray" in path.read_text()
+    ]
+    assert marked
+    folders = [ROOT / folder for folder in named[1].split()]
+    assert [str(path) for path in marked if not set(folders) & set(path.parents)] == []

@@ -194,7 +194,7 @@ def test_silent_speech_works_and_says_so(tiny, clip, old, tmp_path):
 def test_an_output_that_cannot_be_written_is_noticed_before_any_work(
     tiny, clip, speech, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("segtalker.pipeline.decode_speech", lambda *_: pytest.fail("too late"))
+    monkeypatch.setattr("segtalker.passes.decode_speech", lambda *_: pytest.fail("too late"))
     (tmp_path / "file").write_bytes(b"x")
     for output, words in (
         (tmp_path / "file" / "out.mp4", "cannot write"),

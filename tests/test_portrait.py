@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
+from segtalker.editing.lids import close_eyes
+from segtalker.editing.spans import natural_closure
 from segtalker.faces.mesh import EYE_L, EYE_R
 from segtalker.faces.track import track_faces
-from segtalker.portrait import PortraitConfig, PortraitSource, blink_closure, close_eyes, open_portrait
+from segtalker.portrait import PortraitConfig, PortraitSource, open_portrait
 from segtalker.types import Frame, VideoInfo
 from tests.dubbing import BACKGROUND, BlobFaces, blank_frame, draw_face, talking_frame
 
@@ -77,7 +79,7 @@ def test_landmarks_follow_the_pixels(portrait):
 
 
 def test_eyes_blink_about_fifteen_times_a_minute_and_open_again():
-    closure = np.array([blink_closure(index / 25, seed=3) for index in range(25 * 60)])
+    closure = np.array([natural_closure(index / 25, seed=3) for index in range(25 * 60)])
     starts = ((closure[1:] > 0) & (closure[:-1] == 0)).sum()
     assert starts == 15 and closure.max() > 0.95
     assert (closure == 0).mean() > 0.85

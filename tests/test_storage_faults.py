@@ -82,9 +82,13 @@ def test_an_earlier_folder_does_not_pass_for_the_one_whose_upload_failed(faulty_
 
 
 @pytest.mark.parametrize("size", [1_000_000, 30_000_000], ids=["small", "in ranges"])
-def test_a_download_that_is_cut_off_leaves_no_file(faulty_s3, place, tmp_path, size):
+def test_a_download_that_is_cut_off_leaves_no_file(faulty_s3, place, tmp_path, monkeypatch, size):
+    import s3fs
+
     name = storage.join(place, "x.bin")
     storage.write_bytes(name, bytes(size))
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 2)  # of five, with longer and longer pauses
+    s3fs.S3FileSystem.clear_instance_cache()
     faulty_s3.rule = lambda method, path: Fault("cut") if method == "GET" else None
     fails(lambda: storage.get_file(name, tmp_path / "x.bin"), r"x\.bin: cannot fetch it \(.*not completed")
     fails(lambda: storage.read_bytes(name), r"x\.bin: cannot read it")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from segtalker.audio.source import ArraySource
+from segtalker.audio.source import ArraySource, SampleSource
 from segtalker.audio.speech import (
     NUM_FILTERS,
     TOKEN_RATE,
@@ -34,9 +34,17 @@ _BLOCK_FRAMES = 100
 
 def mfcc(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Float32 samples [N] in [-1, 1] at 16 kHz to coefficients [T, 13], at the scale of int16 samples."""
-    source, total = ArraySource(samples), num_filterbank_frames(len(samples))
-    blocks = [_block(source, start) for start in range(0, total, _BLOCK_FRAMES)]
-    return np.concatenate(blocks)[:total] if blocks else np.zeros((0, NUM_MFCC), np.float32)
+    return mfcc_steps(ArraySource(samples), 0, num_filterbank_frames(len(samples)))
+
+
+def mfcc_steps(speech: SampleSource, start: int, stop: int) -> NDArray[np.float32]:
+    """Steps `start`..`stop` of the coefficients of `speech`: [stop - start, 13], read in blocks of a second.
+
+    The range lies inside the speech. Any slice equals the slice of the whole, bit for bit.
+    """
+    first = start // _BLOCK_FRAMES * _BLOCK_FRAMES
+    blocks = [_block(speech, block) for block in range(first, stop, _BLOCK_FRAMES)]
+    return np.concatenate([np.zeros((0, NUM_MFCC), np.float32), *blocks])[start - first : stop - first]
 
 
 def mfcc_windows(coefficients: NDArray[np.float32], frames: Sequence[int]) -> NDArray[np.float32]:
@@ -49,7 +57,7 @@ def mfcc_windows(coefficients: NDArray[np.float32], frames: Sequence[int]) -> ND
     return coefficients[starts[:, None] + np.arange(WINDOW_STEPS)].transpose(0, 2, 1)[:, None]
 
 
-def _block(speech: ArraySource, start: int) -> NDArray[np.float32]:
+def _block(speech: SampleSource, start: int) -> NDArray[np.float32]:
     """Coefficients [100, 13] from frame `start`."""
     power = power_block(speech, start, _BLOCK_FRAMES)
     cepstra = (log_energies(power) @ _cosines()) * _lift()

@@ -13,7 +13,8 @@ from segtalker.types import Image, RegionMap
 
 PasteMode = Literal["lower_face", "face"]
 
-_FACE = MOVING | np.isin(np.arange(NUM_REGIONS), (Region.EYES, Region.EYEBROWS))
+FACE: NDArray[np.bool_] = MOVING | np.isin(np.arange(NUM_REGIONS), (Region.EYES, Region.EYEBROWS))
+"""Look-up table [12]: is a region part of the face?"""
 _BLOCKED = (*OCCLUDERS, Raw.HAIR, Raw.EAR_RING, Raw.EYE_GLASS)
 
 
@@ -33,10 +34,10 @@ def paste_alpha(
     """
     side = source_raw.shape[0]
     old_map = merge_raw(source_raw)
-    area = (_FACE[old_map] | _FACE[new_map]).astype(np.uint8)
+    area = (FACE[old_map] | FACE[new_map]).astype(np.uint8)
     reach = 2 * max(1, round(margin * side)) + 1
     widened = cv2.dilate(area, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
-    widened[np.isin(source_raw, _BLOCKED) & ~_fallen_chin(_FACE[old_map], _FACE[new_map])] = 0
+    widened[np.isin(source_raw, _BLOCKED) & ~_fallen_chin(FACE[old_map], FACE[new_map])] = 0
     # The border of the crop is a border of the area too: nothing is known beyond it.
     padded = cv2.copyMakeBorder(widened, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     inside = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]

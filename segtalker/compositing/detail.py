@@ -7,7 +7,8 @@ the warp must be wrong. Weighted by the inverse variances a and b of independent
 the warped source has the share a / (a + b), and a + b is the squared difference itself.
 
 So an unfitted network changes little but the mouth, a network that knows the person corrects the warp where
-it slips, and what the source does not show is the network's alone.
+it slips, and what the source does not show is the network's alone. Face and surroundings are judged each by
+their own errors: a network errs by far more on scenery that moves behind a head than on the head.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segtalker.compositing.blend import FACE
 from segtalker.compositing.warp import FaceWarp
 from segtalker.regions import Region
 from segtalker.types import RegionMap
@@ -54,14 +56,14 @@ def transfer_detail(
     """
     cfg = cfg or DetailConfig()
     size, small = source.shape[0], rendered_new.shape[0]
-    trust = _resize(warp.trust, small)
+    trust, face = _resize(warp.trust, small), FACE[new_map].astype(np.float32)
     moved = warp(source, cv2.INTER_CUBIC)
     moved_small = _resize(moved, small)
     lost = moved_small - _resize(warp(_resize(rendered_source, size)), small)
-    colour = _weighted_blur(lost, trust, cfg.colour_radius * small)
+    colour = _sided_blur(lost, trust, face, cfg.colour_radius * small)
     drawn = rendered_new + cfg.strength * colour
-    own_error = _soft(np.square(lost - colour).mean(axis=2), cfg.radius * small)
-    difference = _soft(np.square(moved_small - drawn).mean(axis=2), cfg.radius * small)
+    errors = np.dstack([np.square(lost - colour).mean(axis=2), np.square(moved_small - drawn).mean(axis=2)])
+    own_error, difference = np.moveaxis(_sided_blur(errors, None, face, cfg.radius * small), 2, 0)
     share = np.clip(cfg.tolerance * own_error / np.maximum(difference, 1e-3), 0, 1).astype(np.float32)
     # Texture that is too fine for the network comes from the source even where the warp slips, but not on
     # lips and teeth, whose edges would be seen twice.
@@ -72,8 +74,19 @@ def transfer_detail(
     return np.asarray(_resize(drawn, size) + kept * (share * shown + texture), np.float32)
 
 
+def _sided_blur(picture: FloatImage, weight: FloatImage | None, side: FloatImage, sigma: float) -> FloatImage:
+    """Gaussian means of `picture` [H, W, C], in the pixels of `side` [H, W] (0 or 1) and in the others apart.
+
+    weight: [H, W] how much each pixel counts; None for all alike. Between both lies a pixel of both.
+    """
+    weight = np.ones_like(side) if weight is None else weight
+    within, beyond = (_weighted_blur(picture, weight * part, sigma) for part in (side, 1 - side))
+    share = _soft(side, 0.7)[..., None]
+    return share * within + (1 - share) * beyond
+
+
 def _weighted_blur(picture: FloatImage, weight: FloatImage, sigma: float) -> FloatImage:
-    """Gaussian mean of `picture` [H, W, 3] over the pixels that `weight` [H, W] trusts."""
+    """Gaussian mean of `picture` [H, W, C] over the pixels that `weight` [H, W] trusts."""
     weights = _soft(weight, sigma)[..., None]
     blurred = _soft(picture * weight[..., None], sigma) / np.maximum(weights, 1e-3)
     return blurred.astype(np.float32)

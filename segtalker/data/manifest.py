@@ -7,10 +7,7 @@ identity alone, so nobody stands in two of them, and adding or removing videos m
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +15,9 @@ from fractions import Fraction
 from pathlib import PurePosixPath
 from typing import Any
 
+from segtalker.data.tables import read_table, refuse_unknown, write_table
 from segtalker.errors import ConfigError, DataError
-from segtalker.storage import Uri, join, list_files, read_bytes, write_bytes
+from segtalker.storage import Uri, join, list_files
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi", ".mpg", ".mpeg", ".ts", ".flv"})
 _COLUMNS = (
@@ -154,37 +152,13 @@ def unique_rows(rows: Sequence[ClipRow]) -> list[ClipRow]:
 
 def write_manifest(rows: Iterable[ClipRow], uri: Uri) -> None:
     """Store rows as .jsonl, .csv or .parquet, whole or not at all."""
-    values = [_to_values(row) for row in rows]
-    suffix = _suffix(uri)
-    if suffix == ".parquet":
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        buffer = io.BytesIO()
-        schema = pa.schema([(name, pa.string()) for name in _COLUMNS])
-        pq.write_table(pa.Table.from_pylist(values, schema=schema), buffer)
-        write_bytes(uri, buffer.getvalue())
-        return
-    text = io.StringIO()
-    if suffix == ".csv":
-        writer = csv.DictWriter(text, _COLUMNS)
-        writer.writeheader()
-        writer.writerows(values)
-    else:
-        for row in values:
-            text.write(json.dumps({k: v for k, v in row.items() if v}, ensure_ascii=False) + "\n")
-    write_bytes(uri, text.getvalue().encode())
+    write_table((_to_values(row) for row in rows), _COLUMNS, uri)
 
 
 def read_manifest(uri: Uri) -> list[ClipRow]:
     """The rows of a stored manifest; `DataError` names the file and the line that is wrong."""
-    suffix, data = _suffix(uri), read_bytes(uri)
-    try:
-        numbered = list(_parse(suffix, data))
-    except (ValueError, csv.Error) as error:
-        raise DataError(f"{uri}: not a manifest ({error}). Plan it again.") from error
     rows = []
-    for line, values in numbered:
+    for line, values in read_table(uri, "Plan it again."):
         try:
             rows.append(row_from_values(values))
         except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
@@ -195,8 +169,7 @@ def read_manifest(uri: Uri) -> list[ClipRow]:
 
 def row_from_values(values: Mapping[str, Any]) -> ClipRow:
     """A row of plain values, as stored: every value text, empty or absent where there is none."""
-    if unknown := sorted(set(values) - set(_COLUMNS)):
-        raise ValueError(f"unknown column '{unknown[0]}'; there are {', '.join(_COLUMNS)}")
+    refuse_unknown(values, _COLUMNS)
     told = {name: str(values[name]) for name in values if values[name] not in (None, "")}
     crop = told.pop("crop", None)
     start, end = told.pop("start", "0"), told.pop("end", None)
@@ -228,27 +201,3 @@ def _crop(text: str) -> CropBox:
         raise ValueError(f"crop '{text}': expected left, top, width, height and frame height")
     left, top, width, height, frame_height = numbers
     return CropBox(left=left, top=top, width=width, height=height, frame_height=frame_height)
-
-
-def _parse(suffix: str, data: bytes) -> Iterable[tuple[int, Mapping[str, Any]]]:
-    """(line, values) of every row."""
-    if suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        return list(enumerate(pq.read_table(io.BytesIO(data)).to_pylist(), start=1))
-    text = data.decode("utf-8-sig")
-    if suffix == ".csv":
-        return list(enumerate(csv.DictReader(io.StringIO(text)), start=2))
-    return [(i, json.loads(line)) for i, line in enumerate(text.splitlines(), start=1) if line.strip()]
-
-
-def _suffix(uri: Uri) -> str:
-    suffix = PurePosixPath(str(uri)).suffix.lower()
-    if suffix not in (".jsonl", ".csv", ".parquet"):
-        raise DataError(f"{uri}: manifests are .jsonl, .csv or .parquet. Give it one of these names.")
-    if suffix == ".parquet":
-        try:
-            import pyarrow  # noqa: F401
-        except ImportError as error:
-            raise DataError(f"{uri}: Parquet needs pyarrow: pip install pyarrow, or use .jsonl.") from error
-    return suffix

@@ -12,6 +12,7 @@ side is extended by repeating its last row or column, since cropping would lose 
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 import os
@@ -209,7 +210,12 @@ def to_yuv(image: Image) -> VideoFrame:
 
 
 def _video_stream(output: OutputContainer, shape: tuple[int, ...], rate: Fraction, cfg: EncodeConfig) -> Any:
-    options = {"preset": cfg.preset, "crf": str(cfg.crf), "bf": "0", "x264-params": "open-gop=0"}
+    options = {
+        "preset": cfg.preset,
+        "crf": str(cfg.crf),
+        "bf": "0",
+        "x264-params": "open-gop=0" + _without_avx512(),
+    }
     # typed Any: the stubs lack the colour tags of the codec context
     stream: Any = output.add_stream("libx264", rate=rate, options=options)
     stream.width, stream.height = shape[1] + shape[1] % 2, shape[0] + shape[0] % 2
@@ -221,6 +227,20 @@ def _video_stream(output: OutputContainer, shape: tuple[int, ...], rate: Fractio
     codec.color_primaries = codec.color_trc = codec.colorspace = _BT709
     codec.color_range = int(ColorRange.MPEG)
     return stream
+
+
+@functools.cache
+def _without_avx512(cpu_info: Path = Path("/proc/cpuinfo")) -> str:
+    """Option of x264 that keeps it from AVX-512 where the processor has it, and "" elsewhere.
+
+    With AVX-512 the macroblock tree of libx264 (in PyAV 18.1) reads memory that nobody has written: now and
+    then the same frames give other bytes, so that a job run twice or on two machines differs.
+    """
+    try:
+        flags = next(line for line in cpu_info.open(encoding="utf-8") if line.startswith("flags")).split()
+    except (OSError, StopIteration):
+        return ""  # not Linux, or not x86
+    return ":asm=avx2" if "avx512f" in flags and "avx2" in flags else ""
 
 
 def _of_stream(stream: Any, packets: Iterable[Packet]) -> Iterator[Packet]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import correlate1d
 
 _LEAST_ERROR = 1e-11
 """Of the squared range: equal pictures are 110 dB apart, not infinitely many, so that means stay finite."""
@@ -49,4 +49,4 @@ def _blurred(values: NDArray[np.float64]) -> NDArray[np.float64]:
     window = np.exp(-0.5 * (np.arange(-_RADIUS, _RADIUS + 1) / _SIGMA) ** 2)
     window /= window.sum()
     inside = slice(_RADIUS, -_RADIUS)
-    return correlate1d(correlate1d(values, window, axis=0), window, axis=1)[inside, inside]
+    return np.asarray(cv2.sepFilter2D(values, cv2.CV_64F, window, window), np.float64)[inside, inside]

@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from segtalker.faces.mesh import LIP_IN
 from segtalker.regions import Region
 from segtalker.types import Phone
 
@@ -42,6 +43,16 @@ def mouth_height(maps: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Tallest column of the inner mouth in region maps [T, S, S] over the eye distance: [T], about 0..0.6."""
     tallest = (maps == Region.MOUTH).sum(axis=-2).max(axis=-1)
     return tallest / (INTER_OCULAR * maps.shape[-1])
+
+
+def lip_area(landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Area inside the inner lips of meshes [..., 468, 2] in unit crops, over the squared eye distance: [...].
+
+    What `mouth_area` counts in maps that are drawn from the same meshes, without their pixels.
+    """
+    x, y = np.moveaxis(landmarks[..., LIP_IN, :].astype(np.float64), -1, 0)
+    twice = (x * np.roll(y, -1, axis=-1) - y * np.roll(x, -1, axis=-1)).sum(axis=-1)
+    return np.abs(twice) / (2 * INTER_OCULAR**2)
 
 
 def correlation(first: Openings, second: Openings) -> float:

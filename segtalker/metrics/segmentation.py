@@ -53,8 +53,14 @@ def map_jitter(maps: NDArray[np.uint8]) -> float:
 
     Motion carries a border over a pixel once; only flicker brings it back in the next frame.
     """
+    found = jitter(maps)
+    return float(found.mean()) if len(found) else 0.0
+
+
+def jitter(maps: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """`map_jitter` at the middle of each triple of frames: [T - 2]."""
     below = lower_half(maps)
     if len(below) < 3:
-        return 0.0
+        return np.zeros(0)
     before, now, after = below[:-2], below[1:-1], below[2:]
-    return float(((before == after) & (now != before)).mean())
+    return ((before == after) & (now != before)).mean(axis=(1, 2))

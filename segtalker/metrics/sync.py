@@ -68,29 +68,73 @@ def no_curve() -> SyncCurve:
     return SyncCurve(_zeros(), 0)
 
 
-@torch.inference_mode()
 def sync_curve(net: SyncNet, maps: NDArray[np.uint8], mel: NDArray[np.floating], most: int = 64) -> SyncCurve:
     """The curve of region maps [T, S, S] at 25 fps with the mel spectrogram [M, 80] that begins with them.
 
     most: windows that are looked at, evenly spaced. Windows whose shifted speech would leave the piece are
     left out; a piece that is too short has none.
     """
-    length = net.cfg.window
-    first, last = SHIFTS, len(maps) - length + 1 - SHIFTS
-    if last <= first:
+    inner = inner_windows(len(maps), net.cfg.window)
+    if not len(inner):
         return no_curve()
-    device = next(net.parameters()).device
-    starts = [sync_window_start(Fraction(f, TOKEN_RATE), length) for f in range(len(maps) - length + 1)]
-    windows = torch.from_numpy(mel_windows(mel, starts))[:, None].to(device)
-    heard = F.normalize(torch.cat([net.embed_mel(part) for part in windows.split(4 * _BATCH)]).float())
-    chosen = np.unique(np.linspace(first, last - 1, min(most, last - first)).round().astype(int))
-    sums, distances = _zeros(), _zeros()
-    for part in np.array_split(chosen, -(-len(chosen) // _BATCH)):
-        frames = part[:, None] + np.arange(length)
+    chosen = np.linspace(inner[0], inner[-1], min(most, len(inner))).round().astype(np.int64)
+    return curve_of_windows(net, maps, np.unique(chosen), mel)
+
+
+def inner_windows(frames: int, length: int) -> range:
+    """First frames of the windows of `length` frames whose speech stays inside the clip at every shift."""
+    return range(SHIFTS, max(SHIFTS, frames - length + 1 - SHIFTS))
+
+
+def curve_of_windows(
+    net: SyncNet,
+    maps: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    mel: NDArray[np.floating],
+    first: int = 0,
+    first_step: int = 0,
+) -> SyncCurve:
+    """The curve of the windows that begin at frames `starts` of a clip; those of its parts add up.
+
+    maps: region maps [T, S, S] of the clip from frame `first` on, which hold the windows. mel: [M, 80], the
+    clip's spectrogram from step `first_step` on; steps outside it count as silence.
+    """
+    if not len(starts):
+        return no_curve()
+    return curve_of_mouths(net, mouths_of_windows(net, maps, starts, first), starts, mel, first_step)
+
+
+@torch.inference_mode()
+def mouths_of_windows(
+    net: SyncNet, maps: NDArray[np.uint8], starts: NDArray[np.int64], first: int = 0
+) -> torch.Tensor:
+    """What the network sees in the windows, unit vectors [N, D]; see `curve_of_windows`."""
+    device, found = next(net.parameters()).device, []
+    for part in np.array_split(starts, -(-len(starts) // _BATCH)):
+        frames = part[:, None] + np.arange(net.cfg.window) - first
         masks = net.pool_masks(torch.from_numpy(one_hot(maps[frames])).to(device))
-        seen = F.normalize(net.embed_masks(masks).float())
-        for k in range(2 * SHIFTS + 1):
-            cosines = (seen * heard[part + k - SHIFTS]).sum(dim=1)
-            sums[k] += float(net.scale_cosine(cosines).sum())
-            distances[k] += float((2 - 2 * cosines).clamp_min(0).sqrt().sum())
-    return SyncCurve(sums, len(chosen), distances)
+        found.append(F.normalize(net.embed_masks(masks).float()))
+    return torch.cat(found)
+
+
+@torch.inference_mode()
+def curve_of_mouths(
+    net: SyncNet,
+    mouths: torch.Tensor,
+    starts: NDArray[np.int64],
+    mel: NDArray[np.floating],
+    first_step: int = 0,
+) -> SyncCurve:
+    """The curve of windows whose `mouths_of_windows` are known; see `curve_of_windows`."""
+    length, device = net.cfg.window, next(net.parameters()).device
+    spoken = np.unique(starts[:, None] + np.arange(-SHIFTS, SHIFTS + 1))
+    steps = [sync_window_start(Fraction(int(frame), TOKEN_RATE), length) - first_step for frame in spoken]
+    speech = torch.from_numpy(mel_windows(mel, steps))[:, None].to(device)
+    heard = F.normalize(torch.cat([net.embed_mel(part) for part in speech.split(4 * _BATCH)]).float())
+    sums, distances = _zeros(), _zeros()
+    for k in range(2 * SHIFTS + 1):
+        shifted = np.searchsorted(spoken, starts + k - SHIFTS)
+        cosines = (mouths * heard[shifted]).sum(dim=1)
+        sums[k] = float(net.scale_cosine(cosines).sum())
+        distances[k] = float((2 - 2 * cosines).clamp_min(0).sqrt().sum())
+    return SyncCurve(sums, len(starts), distances)

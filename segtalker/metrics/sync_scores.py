@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from segtalker.audio.mfcc import mfcc, mfcc_windows
-from segtalker.audio.source import SAMPLE_RATE
+from segtalker.audio.mfcc import MFCC_RATE, WINDOW_STEPS, mfcc_steps, mfcc_windows
+from segtalker.audio.source import SAMPLE_RATE, ArraySource, SampleSource
 from segtalker.metrics.mean import Mean
 from segtalker.metrics.sync import SHIFTS, SyncCurve, no_curve
 from segtalker.models.frozen.syncnet_v2 import FACE_SIZE, FRAME_RATE, WINDOW, SyncNetV2, face_windows
@@ -45,7 +45,6 @@ class SyncScores:
         return SyncScores(self.confidence + other.confidence, self.distance + other.distance)
 
 
-@torch.inference_mode()
 def face_sync_curve(net: SyncNetV2, frames: NDArray[np.uint8], samples: NDArray[np.float32]) -> SyncCurve:
     """The curve of a face [T, S, S, 3] at 25 fps and the speech [N] at 16 kHz that begins with it.
 
@@ -54,21 +53,50 @@ def face_sync_curve(net: SyncNetV2, frames: NDArray[np.uint8], samples: NDArray[
     the last window of all is left out, as there. Faces of another size than 224 px are resized whole; how
     tightly they are cut moves the figures, so compare only where that is the same.
     """
-    count = min(len(frames), len(samples) * FRAME_RATE // SAMPLE_RATE) - WINDOW
-    if count <= 0:
+    speech = ArraySource(samples)
+    count = num_face_windows(len(frames), speech.num_samples)
+    return face_curve_of_windows(net, frames, np.arange(count), speech, count)
+
+
+def num_face_windows(frames: int, num_samples: int) -> int:
+    """Windows of a clip of so many frames and samples."""
+    return max(0, min(frames, num_samples * FRAME_RATE // SAMPLE_RATE) - WINDOW)
+
+
+@torch.inference_mode()
+def face_curve_of_windows(
+    net: SyncNetV2,
+    frames: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    speech: SampleSource,
+    count: int,
+    first: int = 0,
+) -> SyncCurve:
+    """The curve of the windows that begin at frames `starts` of a clip; those of its parts add up.
+
+    frames: [T, S, S, 3] of the clip from frame `first` on, which hold the windows. count: `num_face_windows`
+    of the whole clip; only the speech around the windows is read.
+    """
+    if not len(starts):
         return no_curve()
     device = next(net.parameters()).device
-    speech = torch.from_numpy(mfcc_windows(mfcc(samples), range(count)))
-    heard = torch.cat([net.embed_speech(part.to(device)) for part in speech.split(_BATCH)])
-    heard = F.pad(heard, (0, 0, SHIFTS, SHIFTS))
+    spoken = np.unique(starts[:, None] + np.arange(-SHIFTS, SHIFTS + 1))
+    inside = spoken[(spoken >= 0) & (spoken < count)]
+    begin, end = (MFCC_RATE // FRAME_RATE * int(frame) for frame in (inside[0], inside[-1]))
+    coefficients = mfcc_steps(speech, begin, end + WINDOW_STEPS)
+    windows = torch.from_numpy(mfcc_windows(coefficients, inside - inside[0]))
+    found = torch.cat([net.embed_speech(part.to(device)) for part in windows.split(_BATCH)])
+    heard = found.new_zeros(len(spoken), found.shape[1])
+    heard[np.searchsorted(spoken, inside)] = found
     distances = np.zeros(2 * SHIFTS + 1)
-    for first in range(0, count, _BATCH):
-        last = min(first + _BATCH, count)
-        shown = _sized(torch.from_numpy(frames[first : last + WINDOW - 1]).to(device))
-        seen = net.embed_faces(face_windows(shown, range(last - first)))
+    for part in np.array_split(starts, -(-len(starts) // _BATCH)):
+        low, high = int(part.min()), int(part.max()) + WINDOW
+        shown = _sized(torch.from_numpy(frames[low - first : high - first]).to(device))
+        seen = net.embed_faces(face_windows(shown, (part - low).tolist()))
         for k in range(2 * SHIFTS + 1):
-            distances[k] += float(F.pairwise_distance(seen, heard[first + k : last + k]).double().sum())
-    return SyncCurve(-distances, count, distances)
+            said = heard[np.searchsorted(spoken, part + k - SHIFTS)]
+            distances[k] += float(F.pairwise_distance(seen, said).double().sum())
+    return SyncCurve(-distances, len(starts), distances)
 
 
 def _sized(frames: Tensor) -> Tensor:

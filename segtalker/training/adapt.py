@@ -45,7 +45,7 @@ class AdaptConfig:
     code_lr: float = 0.02
     generator_lr: float = 0.002
     max_seconds: float = 300.0
-    """Stops early after so long; the result then depends on the machine."""
+    """A machine that cannot make all steps in this time makes fewer; the result then depends on it."""
     warped: float = 0.25
     """Part of the samples that are warped to another opening of the mouth."""
     largest_opening: float = 0.09
@@ -144,20 +144,16 @@ def adapt(
         [{"params": [codes], "lr": cfg.code_lr}, {"params": weights, "lr": cfg.generator_lr}],
         betas=(0.9, 0.99),
     )
-    started = time.monotonic()
-    pivot_steps = round(cfg.steps * cfg.code_share)
-    for step in range(cfg.steps):
-        spent = (time.monotonic() - started) / cfg.max_seconds
-        if spent >= 1:
-            break
-        if step == pivot_steps:
-            renderer.generator.requires_grad_(True)
-        done = step / cfg.steps
+    clock, step = _Clock(cfg), 0
+    while clock.allows(step):
+        done = step / clock.steps
+        pivoting = step < round(clock.steps * cfg.code_share)
+        renderer.generator.requires_grad_(not pivoting)
         for group, rate in zip(optimizer.param_groups, (cfg.code_lr, cfg.generator_lr), strict=True):
             group["lr"] = rate * (0.5 + 0.5 * float(np.cos(np.pi * done)))
         image, region_map, weight = samples.draw(step)
         loss = _loss(renderer.decode(codes.expand(len(image), -1, -1, -1), region_map), image, weight)
-        if step >= pivot_steps:
+        if not pivoting:
             distance = sum(
                 (value - begin[name]).square().sum() for name, value in renderer.generator.named_parameters()
             )
@@ -165,8 +161,9 @@ def adapt(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
+        step += 1
         if progress is not None:
-            progress(step + 1, cfg.steps, float(loss.detach()))
+            progress(step, clock.steps, float(loss.detach()))
     delta = {
         name: (value.detach() - begin[name]).cpu() for name, value in renderer.generator.named_parameters()
     }
@@ -218,6 +215,22 @@ def adapt_cached(
     adapted = adapt(sgi, crops, raws, cfg, progress, device)
     adapted.save(path)
     return adapted
+
+
+class _Clock:
+    """How many steps there is time for: a slow machine ends its schedule instead of breaking it off."""
+
+    def __init__(self, cfg: AdaptConfig) -> None:
+        self.steps = cfg.steps
+        self._at_least = max(1, cfg.steps // 10)  # the first steps do not show the pace
+        self._max_seconds, self._started = cfg.max_seconds, time.monotonic()
+
+    def allows(self, step: int) -> bool:
+        """Whether `step` (from 0) is to be made; `steps` never grows."""
+        spent = time.monotonic() - self._started
+        if step >= self._at_least and spent > 0:
+            self.steps = min(self.steps, int(self._max_seconds / spent * step))
+        return step < self.steps and spent < self._max_seconds
 
 
 class _Samples:

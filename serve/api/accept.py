@@ -10,17 +10,19 @@ from pathlib import Path
 from fastapi import Request
 from pydantic import ValidationError
 
+from segtalker.dub_config import DubConfig
 from segtalker.errors import ConfigError
 from serve.addresses import AddressRefused, check_https_url
 from serve.api.auth import Caller
+from serve.api.bodies import Room, read_body
 from serve.api.context import Context
 from serve.api.errors import ApiError, validation_error
-from serve.api.limits import check_open_jobs
+from serve.api.limits import check_open_jobs, check_output
 from serve.api.looking import Kind
 from serve.api.options import DubOptions, dub_config
 from serve.api.schemas import DubRequest
 from serve.api.threads import all_of, in_thread
-from serve.api.uploads import Form, Upload, read_body, read_form
+from serve.api.uploads import Form, Upload, read_form
 from serve.jobs import JobConflict, JobRequest, JobView, job_id, random_job_id
 
 _FILES = ("video", "speech", "photo")
@@ -55,9 +57,11 @@ async def accept_dub(context: Context, request: Request, caller: Caller) -> JobV
         await _check_room(context, caller, job if may_exist else None)
         with context.uploading.take(caller.name), context.scratch.folder() as folder:
             wanted = await _read(context, request, folder)
-            _check_options(context, wanted)
+            cfg = _check_options(context, wanted)
             files = wanted.files.items()
-            await all_of(*(context.looker.look(file.path, _KINDS[name], name) for name, file in files))
+            looks = (context.looker.look(file.path, _KINDS[name], name) for name, file in files)
+            seen = dict(zip(wanted.files, await all_of(*looks), strict=True))
+            check_output(context.limits, cfg.sync_mode, seen["video"].found, seen["speech"].found)
             view, is_new = await _store(context, job, wanted, caller)
     except ApiError as error:
         context.audit.write("refused", caller, code=error.code)
@@ -94,10 +98,8 @@ async def _check_room(context: Context, caller: Caller, job: str | None) -> None
 async def _read(context: Context, request: Request, folder: Path) -> Wanted:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        max_bytes = int(context.limits.upload_mb * 1e6) + _FORM_BYTES
-        form = await read_form(
-            request, context.limits, folder, _FILES, ("options", "callback_url"), max_bytes
-        )
+        room = Room(int(context.limits.upload_mb * 1e6), _FORM_BYTES)
+        form = await read_form(request, context.limits, folder, _FILES, ("options", "callback_url"), room)
         return _from_form(form)
     if kind != "application/json":
         raise ApiError(
@@ -127,7 +129,7 @@ def _from_form(form: Form) -> Wanted:
     return Wanted(form.files, options, form.fields.get("callback_url") or None)
 
 
-def _check_options(context: Context, wanted: Wanted) -> None:
+def _check_options(context: Context, wanted: Wanted) -> DubConfig:
     """What pydantic cannot see: whether choices, files and the operator's configuration go together."""
     asks_photo, has_photo = wanted.options.speaker == "photo", "photo" in wanted.files
     if asks_photo and not has_photo:
@@ -137,7 +139,7 @@ def _check_options(context: Context, wanted: Wanted) -> None:
             422, "invalid_request", "A photo was sent; set options.speaker to photo, or leave it out."
         )
     try:
-        dub_config(context.service.config.dub, wanted.options, photo="photo" if has_photo else None)
+        cfg = dub_config(context.service.config.dub, wanted.options, photo="photo" if has_photo else None)
     except ConfigError as error:
         raise ApiError(422, "invalid_request", f"options: {error}") from None
     if wanted.callback_url is not None:
@@ -145,6 +147,7 @@ def _check_options(context: Context, wanted: Wanted) -> None:
             check_https_url(wanted.callback_url, context.service.config.callbacks.https_hosts)
         except AddressRefused as error:
             raise ApiError(422, "callback_not_allowed", f"callback_url: {error}") from None
+    return cfg
 
 
 async def _store(context: Context, job: str, wanted: Wanted, caller: Caller) -> tuple[JobView, bool]:

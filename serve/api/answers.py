@@ -11,7 +11,7 @@ _EXAMPLES = {
     404: ("not_found", "There is no such job, or it is not yours; GET /v1/dubs lists yours."),
     408: ("too_slow", "The request paused for more than 20 s or took longer than 300 s; send it again."),
     409: ("not_ready", "The job is running; its video is there once it is done."),
-    413: ("too_large", "The request is larger than 500 MB; shorten or compress the files."),
+    413: ("too_large", "The request has 700.2 MB, and the limit is 500 MB of files; shorten them."),
     415: ("unsupported_media_type", "Send multipart/form-data, as `curl -F file=@NAME` does."),
     416: ("range_not_satisfiable", "The file has 1000 bytes; ask for a range inside it."),
     422: ("invalid_request", "options.sped: unknown key; leave it out or mend its name."),
@@ -46,6 +46,20 @@ def binary(description: str, *media_types: str, **headers: str) -> dict[str, Any
         "content": {media: {"schema": schema} for media in media_types},
         "headers": shown,
     }
+
+
+def event_stream(description: str, *events: str) -> dict[str, Any]:
+    """An answer of server-sent events with these names; the schema is that of one of them."""
+    schema = {
+        "type": "object",
+        "properties": {
+            "event": {"enum": list(events)},
+            "data": {"type": "string", "contentMediaType": "application/json"},
+            "id": {"type": "string"},
+        },
+        "required": ["event", "data"],
+    }
+    return {"description": description, "content": {"text/event-stream": {"schema": schema}}}
 
 
 def multipart(files: dict[str, str], fields: dict[str, str], required: tuple[str, ...]) -> dict[str, Any]:

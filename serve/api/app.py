@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
 from serve.api.about import about_routes, page_routes
+from serve.api.audit import show_audit
 from serve.api.context import Context
 from serve.api.dubs import BODY_MODELS, dub_routes
 from serve.api.errors import add_error_handlers
@@ -26,6 +27,7 @@ answers 429 and 503 say in `Retry-After` when to come back."""
 def build(service: Service) -> FastAPI:
     """The application in front of `service`; see `serve.api.create_api`."""
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a bad form is told to who sent it
+    show_audit()
     context = Context(service)
 
     @asynccontextmanager

@@ -18,6 +18,19 @@ _log = logging.getLogger("segtalker.audit")
 _REMEMBERED = 10_000
 
 
+def show_audit() -> None:
+    """Write the lines to standard error where nobody has said where the logs of this process go.
+
+    Python drops lines of this level otherwise, and Serve's own logging takes those of Serve alone.
+    """
+    if _log.level == logging.NOTSET:
+        _log.setLevel(logging.INFO)
+    if not _log.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(name)s %(message)s"))
+        _log.addHandler(handler)
+
+
 class Audit:
     """Writes the lines; several processes may share a file, and somebody may move it away at any time."""
 

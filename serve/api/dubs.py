@@ -5,11 +5,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
 
 from serve.api.accept import accept_dub
-from serve.api.answers import binary, errors, multipart
+from serve.api.answers import binary, errors, event_stream, multipart
 from serve.api.auth import Caller
 from serve.api.context import Context, job_body
 from serve.api.errors import ApiError
@@ -24,6 +24,7 @@ from serve.jobs import JobNotFound, JobOpen, JobView
 JobId = Annotated[
     str, Path(pattern=JOB_ID, examples=[EXAMPLE_ID], description="As `POST /v1/dubs` answered.")
 ]
+KeepEnded = Annotated[bool, Query(description="Only cancel: an ended job is shown and stays as it is.")]
 _RESULTS = {
     "video": ("video/mp4", "{}.mp4"),
     "report": ("application/json", "{}.json"),
@@ -114,8 +115,7 @@ def _add_sending(routes: APIRouter, context: Context, caller_of: Callable[..., A
         view = await accept_dub(context, request, caller)
 
         async def cancel() -> None:
-            await in_thread(context.store.cancel, view.id)
-            context.audit.write("cancelled", caller, view.id, cause="client gone")
+            await _cancel(context, caller, view.id, cause="client gone")
 
         return await _stream(context, request, view, caller, cancel)
 
@@ -136,7 +136,10 @@ def _add_watching(routes: APIRouter, context: Context, caller_of: Callable[..., 
         "/dubs/{job}/events",
         summary="Follow a job",
         response_class=Response,
-        responses={**errors(404), 200: binary("`progress` with a JobBody; `end`", "text/event-stream")},
+        responses={
+            **errors(404),
+            200: event_stream("`progress` with a JobBody; `end` with id and state", "progress", "end"),
+        },
     )
     async def events(job: JobId, caller: Annotated[Caller, Depends(caller_of)]) -> Response:
         """Server-sent events whenever the job has changed, until it has ended."""
@@ -157,24 +160,26 @@ def _add_watching(routes: APIRouter, context: Context, caller_of: Callable[..., 
         summary="Cancel an open job, or delete an ended one",
         responses={
             **errors(404, 409),
-            200: {"model": JobBody, "description": "Cancelled, or ended by itself just before"},
+            200: {"model": JobBody, "description": "Cancelled; or it has ended by itself, and stays"},
             204: {"description": "Deleted with all its files"},
         },
     )
-    async def take_back(job: JobId, caller: Annotated[Caller, Depends(caller_of)]) -> Any:
-        """A driver that works on it stops within seconds."""
+    async def take_back(
+        job: JobId, caller: Annotated[Caller, Depends(caller_of)], keep_ended: KeepEnded = False
+    ) -> Any:
+        """A driver that works on it stops within seconds; if it ends meanwhile by itself, it stays."""
         view = await context.own_job(job, caller)
+        if view.is_open:
+            return job_body(await _cancel(context, caller, job))
+        if keep_ended:
+            return job_body(view)
         try:
-            if view.is_open:
-                view = await in_thread(context.store.cancel, job)
-                context.audit.write("cancelled", caller, job, state=view.state)
-                return job_body(view)
             await in_thread(context.store.delete, job)
+            context.audit.write("deleted", caller, job, state=view.state)
         except JobNotFound:
             pass  # somebody was faster
         except JobOpen:
             raise ApiError(409, "not_ended", "The job was sent again meanwhile; cancel it first.") from None
-        context.audit.write("deleted", caller, job, state=view.state)
         return Response(status_code=204)
 
 
@@ -239,6 +244,19 @@ def _add_fetching(routes: APIRouter, context: Context, caller_of: Callable[..., 
         check_open_answers(context.answering, caller.name)
         view = await context.own_job(job, caller)
         return await _stream(context, request, view, caller, None)
+
+
+async def _cancel(context: Context, caller: Caller, job: str, **facts: str) -> JobView:
+    """End an open job; one that has ended meanwhile stays as it is. `ApiError` 404: it was deleted."""
+    try:
+        view = await in_thread(context.store.cancel, job)
+    except JobNotFound:
+        raise ApiError(404, "not_found", "The job was deleted meanwhile; GET /v1/dubs lists yours.") from None
+    if view.state == "cancelled":
+        context.audit.write("cancelled", caller, job, **facts)
+    else:
+        context.audit.ended(caller, job, view.state)
+    return view
 
 
 async def _stream(

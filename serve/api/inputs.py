@@ -18,9 +18,10 @@ from serve.addresses import (
     check_https_url,
     open_https,
 )
+from serve.api.bodies import Room
 from serve.api.errors import ApiError
 from serve.api.threads import in_thread
-from serve.api.uploads import Upload, too_large
+from serve.api.uploads import Upload
 from serve.config import InputsConfig, LimitsConfig
 
 _S3 = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[\w!.'()+=@,~ /-]{1,1000}")
@@ -33,7 +34,7 @@ class Fetcher:
 
     def __init__(self, cfg: InputsConfig, limits: LimitsConfig, network: Network = INTERNET) -> None:
         self._cfg, self._network = cfg, network
-        self._max_bytes = int(limits.upload_mb * 1e6)
+        self._room = Room(int(limits.upload_mb * 1e6))
 
     def check(self, url: str, name: str) -> None:
         """`ApiError` 422 for an address outside the allow-lists; asks no network."""
@@ -48,7 +49,7 @@ class Fetcher:
 
     async def fetch(self, sources: Mapping[str, str], folder: Path) -> dict[str, Upload]:
         """All inputs in turn; `ApiError` where one is refused, missing, too large or too slow."""
-        copy = _Copy(folder, self._max_bytes, time.monotonic() + self._cfg.fetch_s)
+        copy = _Copy(folder, self._room, time.monotonic() + self._cfg.fetch_s)
         uploads = {}
         for name, url in sources.items():
             self.check(url, name)
@@ -88,8 +89,8 @@ def is_under(url: str, prefixes: tuple[str, ...]) -> bool:
 class _Copy:
     """Writes the inputs of one request, in a thread; all of them share one limit of size and of time."""
 
-    def __init__(self, folder: Path, max_bytes: int, end: float) -> None:
-        self._folder, self._max_bytes, self._end = folder, max_bytes, end
+    def __init__(self, folder: Path, room: Room, end: float) -> None:
+        self._folder, self._room, self._end = folder, room, end
         self._num_bytes = 0
         self._stopped = threading.Event()
 
@@ -117,8 +118,7 @@ class _Copy:
         return Upload(path, shown, size, digest.hexdigest())
 
     def check_room(self, more: int) -> None:
-        if self._num_bytes + more > self._max_bytes:
-            raise too_large(self._max_bytes)
+        self._room.check_files(self._num_bytes + more)
 
     def left_s(self) -> float:
         return self._end - time.monotonic()

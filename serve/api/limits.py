@@ -8,7 +8,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from serve.api.errors import retry_later
+from segtalker.compositing.frame_plan import SyncMode
+from serve.api.errors import ApiError, retry_later
+from serve.api.probe import Found
 from serve.config import LimitsConfig
 
 _MINUTE_S = 60.0
@@ -83,6 +85,27 @@ def check_open_jobs(limits: LimitsConfig, mine: int, everyones: int) -> None:
         raise retry_later(
             429, "service_full", "The service has as many jobs as it takes; come back later.", _JOB_WAIT_S
         )
+
+
+def check_output(limits: LimitsConfig, mode: SyncMode, video: Found, speech: Found) -> None:
+    """`ApiError` 422 where the dub would last too long; `compositing.plan` says how long it lasts and why."""
+    like_speech = video.is_image or mode in (SyncMode.LOOP, SyncMode.BOUNCE, SyncMode.REMAP)
+    if mode is SyncMode.CUT_OFF and not video.is_image:
+        like_speech = speech.duration_s < video.duration_s
+    name, lasts_s = ("speech", speech.duration_s) if like_speech else ("video", video.duration_s)
+    if lasts_s > limits.output_s:
+        cause = "portrait" if video.is_image else mode.value
+        raise ApiError(
+            422,
+            "too_long",
+            f"{name}: with it the dub would last {told_s(lasts_s)} s ({cause}), "
+            f"and the limit is {limits.output_s:g} s; cut it.",
+        )
+
+
+def told_s(seconds: float) -> str:
+    """Seconds for people, rounded up, so that what is just beyond a limit never reads like it."""
+    return f"{math.ceil(seconds * 100) / 100:.12g}"
 
 
 def check_open_answers(places: Places, caller: str) -> None:

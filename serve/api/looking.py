@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve.api.errors import ApiError
+from serve.api.limits import told_s
 from serve.api.probe import Found
 from serve.api.threads import Pool, in_thread
 from serve.config import LimitsConfig
@@ -81,7 +82,7 @@ class Looker:
         allowed_s = self._limits.speech_s if found.kind == "speech" else self._limits.video_s
         if found.duration_s > allowed_s:
             raise ApiError(
-                422, "too_long", f"{name}: lasts {found.duration_s:.0f} s; cut it to {allowed_s:g} s."
+                422, "too_long", f"{name}: lasts {told_s(found.duration_s)} s; cut it to {allowed_s:g} s."
             )
         if found.kind == "video" and found.frames > _MAX_FPS * allowed_s:
             raise ApiError(

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from segtalker.regions import NUM_REGIONS
 from serve.api.answers import binary, errors, multipart
 from serve.api.auth import Caller
+from serve.api.bodies import Room
 from serve.api.context import Context
 from serve.api.errors import ApiError, validation_error
 from serve.api.schemas import CodesBody, FaceBody, ParseBody
@@ -88,10 +89,10 @@ async def _receive(
     context: Context, request: Request, file: str, *fields: str
 ) -> tuple[NDArray[np.uint8], dict[str, str]]:
     """Pixels of the file part, decoded in a process of their own, and the text parts."""
-    max_bytes = int(context.limits.picture_mb * 1e6) + _MAX_CODES_BYTES
+    room = Room(int(context.limits.picture_mb * 1e6), _MAX_CODES_BYTES)
     with context.scratch.folder() as folder:
         form = await read_form(
-            request, context.limits, folder, (file,), fields, max_bytes, max_field_bytes=_MAX_CODES_BYTES
+            request, context.limits, folder, (file,), fields, room, max_field_bytes=_MAX_CODES_BYTES
         )
         if file not in form.files:
             raise ApiError(422, "missing_part", f"The part {file!r} is missing; send it as a file.")

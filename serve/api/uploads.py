@@ -1,13 +1,10 @@
-"""Read a request's body as it arrives: every byte counted, every pause timed, files straight to disk.
+"""Read a form as it arrives, files straight to disk.
 
-A body that grows too large, is too slow, or has too many parts is refused at that point; the rest of it is
-never read.
+A form that grows too large or has too many parts is refused at that point; the rest of it is never read.
 """
 
-import asyncio
 import hashlib
-import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,14 +12,12 @@ from typing import Any, BinaryIO
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.requests import ClientDisconnect
 
+from serve.api.bodies import MAX_FIELD_BYTES, Room, timed_body
 from serve.api.errors import ApiError
 from serve.api.threads import in_thread
 from serve.config import LimitsConfig
 
-MAX_FIELD_BYTES = 64 << 10
-"""A text field, or a JSON body."""
 _MAX_PARTS = 8
 _MAX_HEADERS = 8
 _MAX_HEADER_BYTES = 4096
@@ -57,48 +52,13 @@ class Form:
         return sum(upload.num_bytes for upload in self.files.values())
 
 
-async def timed_body(request: Request, limits: LimitsConfig, max_bytes: int) -> AsyncIterator[bytes]:
-    """The body in pieces; `ApiError` 413 beyond `max_bytes`, 408 after a long pause or too long a time."""
-    announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > max_bytes:
-        raise too_large(max_bytes)
-    end = time.monotonic() + limits.upload_s
-    received = 0
-    while True:
-        wait_s = min(limits.idle_s, end - time.monotonic())
-        try:
-            message = await asyncio.wait_for(request.receive(), max(0.0, wait_s))
-        except asyncio.TimeoutError:
-            raise ApiError(
-                408,
-                "too_slow",
-                f"The request paused for more than {limits.idle_s:g} s or took longer than "
-                f"{limits.upload_s:g} s; send it again over a faster line, or send less.",
-            ) from None
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        piece = message.get("body", b"")
-        received += len(piece)
-        if received > max_bytes:
-            raise too_large(max_bytes)
-        if piece:
-            yield piece
-        if not message.get("more_body", False):
-            return
-
-
-async def read_body(request: Request, limits: LimitsConfig, max_bytes: int = MAX_FIELD_BYTES) -> bytes:
-    """A small body, whole."""
-    return b"".join([piece async for piece in timed_body(request, limits, max_bytes)])
-
-
 async def read_form(
     request: Request,
     limits: LimitsConfig,
     folder: Path,
     files: Collection[str],
     fields: Collection[str],
-    max_bytes: int,
+    room: Room,
     max_field_bytes: int = MAX_FIELD_BYTES,
 ) -> Form:
     """Read multipart/form-data into `folder`; only the named `files` and `fields` are taken, each once."""
@@ -108,12 +68,12 @@ async def read_form(
         raise ApiError(
             415, "unsupported_media_type", "Send multipart/form-data, as `curl -F file=@NAME` does."
         )
-    parts = _Parts(folder, files, fields, max_field_bytes)
+    parts = _Parts(folder, files, fields, room, max_field_bytes)
     try:
         parser = MultipartParser(
             boundary, parts.callbacks(), max_header_count=_MAX_HEADERS, max_header_size=_MAX_HEADER_BYTES
         )
-        async for piece in timed_body(request, limits, max_bytes):
+        async for piece in timed_body(request, limits, room):
             parser.write(piece)
             if parts.held_bytes >= _FLUSH_BYTES:
                 await in_thread(parts.flush)
@@ -147,11 +107,17 @@ class _Parts:
     """Collects what the parser finds; what belongs to a file waits in memory for `flush`."""
 
     def __init__(
-        self, folder: Path, files: Collection[str], fields: Collection[str], max_field_bytes: int
+        self,
+        folder: Path,
+        files: Collection[str],
+        fields: Collection[str],
+        room: Room,
+        max_field_bytes: int,
     ) -> None:
         self.ended = False
         self.held_bytes = 0
         self._folder, self._files, self._fields = folder, files, fields
+        self._room, self._file_bytes = room, 0
         self._max_field_bytes = max_field_bytes
         self._held: list[tuple[_Part, bytes]] = []
         self._parts: dict[str, _Part] = {}
@@ -229,6 +195,8 @@ class _Parts:
         assert part is not None
         part.num_bytes += end - start
         if part.file is not None:
+            self._file_bytes += end - start
+            self._room.check_files(self._file_bytes)
             self._held.append((part, data[start:end]))
             self.held_bytes += end - start
             return
@@ -246,10 +214,3 @@ def _shown_name(raw: bytes) -> str:
     """The last part of what a browser calls the file, printable and short."""
     text = raw.decode("utf-8", "replace").replace("\\", "/").rpartition("/")[2]
     return "".join(letter for letter in text if letter.isprintable())[:120]
-
-
-def too_large(max_bytes: int) -> ApiError:
-    """The refusal of a request beyond `max_bytes`."""
-    return ApiError(
-        413, "too_large", f"The request is larger than {max_bytes / 1e6:g} MB; shorten or compress the files."
-    )

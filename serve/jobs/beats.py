@@ -48,13 +48,13 @@ class BeatWriter:
             return [asdict(stage) for stage in self._stages.values()]
 
     def beat(self, progress: Progress | None) -> None:
-        """Note the progress; write it if the stage is new or the last beat is `least_s` old."""
+        """Note the progress; write it if a stage begins or is complete, or the last beat is `least_s` old."""
         with self._lock:
-            is_new = progress is not None and progress.stage not in self._stages
+            is_turn = progress is not None and self._is_turn(progress)
             now = self._clock()
             if progress is not None:
                 self._note(progress, now)
-            if not is_new and now - self._written < self._least_s:
+            if not is_turn and now - self._written < self._least_s:
                 return
             self._count += 1
             self._written = now
@@ -62,6 +62,11 @@ class BeatWriter:
             beat = Beat(self._count, stages, self._eta_s(now))
         # Outside the lock, so that a slow store delays no other thread; any changed count is a sign of life.
         storage.write_bytes(self._uri, json.dumps(asdict(beat)).encode())
+
+    def _is_turn(self, progress: Progress) -> bool:
+        """Whether a stage begins with this event, or ends; one that is told again is no news."""
+        known = self._stages.get(progress.stage)
+        return known is None or (progress != known and progress.done == progress.total)
 
     def _note(self, progress: Progress, now: float) -> None:
         if progress.stage != self._current:

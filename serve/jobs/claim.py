@@ -16,7 +16,7 @@ from segtalker.progress import Progress
 from serve.jobs.beats import BeatWriter
 from serve.jobs.ids import is_piece_name
 from serve.jobs.layout import Job, Layout
-from serve.jobs.log import Entry, Log
+from serve.jobs.log import Entry, Log, say
 from serve.jobs.record import EndState, JobRequest, Outcome, result_file
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Claim:
         self.id = job.request.id
         self.fence = fence
         self.request: JobRequest = job.request
-        self._layout, self._folder, self._by = layout, job.folder, by
+        self._layout, self._job, self._folder, self._by = layout, job, job.folder, by
         self._log = Log(layout, job.folder)
         self._beats = BeatWriter(layout.beat(job.folder, fence), beat_s, clock)
         self._beat_s, self._clock = beat_s, clock
@@ -49,8 +49,8 @@ class Claim:
     def beat(self, progress: Progress | None = None) -> bool:
         """Show a sign of life, and how far the work is; False once the job is lost, cancelled or ended.
 
-        Call it as often as you like: it writes at most once a second and at each new stage, and looks whether
-        the job is still held once a second. A store that cannot be reached for a while ends nothing.
+        Call it as often as you like: it writes at most once a second and at both ends of a stage, and looks
+        whether the job is still held once a second. A store that cannot be reached for a while ends nothing.
         """
         try:
             if self._held:
@@ -108,15 +108,16 @@ class Claim:
             storage.remove(self._layout.results(self._folder, self.fence))
         return published
 
-    def release(self) -> bool:
+    def release(self, why: str = "") -> bool:
         """Give the job back unfinished, as on shutdown: anybody may take it at once, and no attempt counts.
 
+        why: what keeps the job from being worked on, if something does; it then rests for a while first.
         False if it was no longer this driver's.
         """
         self._held = False
         if not self._log.ends_with(self.fence):
             return False
-        return self._say(Entry(kind="release", by=self._by, time=time.time()))
+        return self._say(Entry(kind="release", by=self._by, time=time.time(), why=why[:300]))
 
     def _look(self) -> None:
         with self._lock:
@@ -129,13 +130,7 @@ class Claim:
 
     def _say(self, entry: Entry) -> bool:
         """Append what only the holder may say; False if it came too late."""
-        if not self._log.append(self.fence + 1, entry):
-            return False
-        job = self._layout.read_job(self.id)
-        if job is not None and job.folder == self._folder:
-            return True
-        storage.remove(self._layout.data(self._folder))  # cancelled and deleted meanwhile, with its log
-        return False
+        return say(self._layout, self._job, self.fence + 1, entry)
 
     def _put_results(self, files: dict[str, Path], report: dict[str, Any] | None) -> dict[str, int]:
         """Upload results; returns their sizes in bytes."""

@@ -31,21 +31,26 @@ class Known:
     def load(self, job: str) -> KnownJob | None:
         """The job with its log as it is now; None: no such job.
 
-        A remembered record is good as long as its log is there; an empty log may be that of a job that was
-        deleted, and its id may be in use again.
+        Of an open job only the log is read: it is there as long as the job is. Of an ended one, which nothing
+        follows, only the record is read: a deletion removes it first. An empty log may be that of a job that
+        was deleted, and its id may be in use again.
         """
         known = self._recall(job)
-        if known is not None:
+        if known is not None and known.history.outcome is None:
             history = Log(self._layout, known.job.folder).read(known.history.entries)
             if history.entries:
                 return self._keep(KnownJob(known.job, history))
+            known = KnownJob(known.job)
         record = self._layout.read_job(job)
         if record is None:
             self.forget(job)
             return None
         if known is not None and known.job.folder == record.folder:
-            return self._keep(KnownJob(record))
-        return self._keep(KnownJob(record, Log(self._layout, record.folder).read()))
+            return self._keep(known)
+        found = KnownJob(record, Log(self._layout, record.folder).read())
+        if not found.history.entries and not self._layout.has(record):
+            return self.load(job)  # deleted between the two
+        return self._keep(found)
 
     def job(self, job: str) -> Job | None:
         """The accepted request, perhaps as remembered; None: no such job."""

@@ -85,6 +85,11 @@ class Layout:
         data = storage.read_if_exists(uri)
         return None if data is None else _parse_job(data, uri)
 
+    def has(self, job: Job) -> bool:
+        """Whether the job exists: neither deleted nor, under the same id, sent again since."""
+        found = self.read_job(job.request.id)
+        return found is not None and found.folder == job.folder
+
 
 def read_json(uri: str) -> dict[str, Any] | None:
     """A small file of ours; None if it is absent."""

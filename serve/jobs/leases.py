@@ -1,4 +1,4 @@
-"""Which claims an observer has seen alive, by its own clock; clocks of machines are not compared."""
+"""How long an observer has seen jobs unchanged, by its own clock; clocks of machines are not compared."""
 
 from __future__ import annotations
 
@@ -10,37 +10,40 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class _Sighting:
     sign: tuple[str, int, int]
-    """Folder of the job, fence, and count of the beat; it changes as long as the holder lives."""
+    """Folder of the job, number in its log, and count of the beat; it changes as long as the holder lives."""
     since: float
     looked: float
+    enough_s: float
 
 
 class Leases:
-    """Remembers when each held job last showed a new sign of life to this observer."""
+    """Remembers when each job that may not be taken yet last showed a new sign to this observer."""
 
-    def __init__(self, lease_s: float, clock: Callable[[], float]) -> None:
-        self._lease_s = lease_s
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._seen: dict[str, _Sighting] = {}
         self._lock = threading.Lock()
 
     def rests(self, job: str) -> bool:
-        """Whether the job was seen held so recently that looking again can wait: a fifth of a lease."""
+        """Whether the job was seen so recently that looking again can wait: a fifth of its time."""
         with self._lock:
             seen = self._seen.get(job)
             now = self._clock()
-            if seen is None or now - seen.since >= self._lease_s:
+            if seen is None or now - seen.since >= seen.enough_s:
                 return False
-            return now - seen.looked < self._lease_s / 5
+            return now - seen.looked < seen.enough_s / 5
 
-    def has_expired(self, job: str, folder: str, fence: int, count: int) -> bool:
-        """Whether this claim has shown the same sign for a whole lease. count: of its beat, 0 for none."""
-        now, sign = self._clock(), (folder, fence, count)
+    def has_passed(self, job: str, sign: tuple[str, int, int], enough_s: float) -> bool:
+        """Whether the job has shown the same sign for so long: a lease of its holder, or a rest.
+
+        sign: folder of the job, number in its log, and count of the last beat, 0 for none.
+        """
+        now = self._clock()
         with self._lock:
             seen = self._seen.get(job)
             since = seen.since if seen is not None and seen.sign == sign else now
-            self._seen[job] = _Sighting(sign, since, now)
-            return now - since >= self._lease_s
+            self._seen[job] = _Sighting(sign, since, now, enough_s)
+            return now - since >= enough_s
 
     def forget_all_but(self, jobs: Iterable[str]) -> None:
         """Drop what is remembered of jobs that have ended."""

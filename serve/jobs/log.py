@@ -15,9 +15,11 @@ from typing import Any, Literal
 
 from segtalker import storage
 from segtalker.errors import StorageError
-from serve.jobs.layout import Layout, parse_json
+from serve.jobs.layout import Job, Layout, parse_json
 from serve.jobs.record import JobState, Outcome
 
+_WORKED_S = 900.0
+"""Who held a job for longer than anybody waits for one answer has got on with it."""
 _NAME = re.compile(r"([0-9]{6})\.json")
 
 
@@ -32,6 +34,8 @@ class Entry:
     """UTC seconds."""
     holder: str = ""
     """Who took it, for people."""
+    why: str = ""
+    """Of a release: what put the job off, for people; empty where its driver was stopped in peace."""
     outcome: Outcome | None = None
 
 
@@ -65,6 +69,17 @@ class History:
     def lost(self) -> int:
         """Claims that were neither given back nor ended, counting the one that holds the job now."""
         return len(self.claims) - sum(entry.kind == "release" for entry in self.entries)
+
+    @property
+    def put_off(self) -> list[Entry]:
+        """The last releases for a reason, since a driver has got on with the job; the first first."""
+        found: list[Entry] = []
+        for entry in reversed(self.entries):
+            if entry.kind == "release" and entry.why:
+                found.append(entry)
+            elif entry.kind != "claim" or (found and found[-1].time - entry.time > _WORKED_S):
+                break
+        return found[::-1]
 
     @property
     def state(self) -> JobState:
@@ -125,6 +140,19 @@ class Log:
 
     def _name(self, number: int) -> str:
         return storage.join(self._uri, f"{number:06d}.json")
+
+
+def say(layout: Layout, job: Job, number: int, entry: Entry) -> bool:
+    """Append to the log of a job that exists; False if the number is taken, or the job was deleted.
+
+    A deletion takes the log along, and what is written afterwards would be the beginning of another one.
+    """
+    if not Log(layout, job.folder).append(number, entry):
+        return False
+    if layout.has(job):
+        return True
+    storage.remove(layout.data(job.folder))
+    return False
 
 
 def _parse(data: bytes, uri: str) -> Entry:

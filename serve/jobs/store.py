@@ -6,6 +6,7 @@ records that never change, and when which sign of life was seen.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from segtalker import storage
+from segtalker.errors import StorageError
 from serve.config import JobsConfig
 from serve.jobs.accept import accept, discard
 from serve.jobs.beats import Beat, read_beat
@@ -21,11 +23,13 @@ from serve.jobs.ids import FolderName, is_job_id, is_piece_name
 from serve.jobs.known import Known, KnownJob
 from serve.jobs.layout import Layout
 from serve.jobs.leases import Leases
-from serve.jobs.log import Entry, Log
+from serve.jobs.log import Entry, History, say
 from serve.jobs.record import JobNotFound, JobOpen, JobRequest, JobView, Outcome, result_file
 from serve.jobs.sweep import sweep
 
+_log = logging.getLogger(__name__)
 _BLOCK_BYTES = 1 << 20
+_LONGEST_REST_S = 60.0
 
 
 class JobStore:
@@ -39,7 +43,7 @@ class JobStore:
         self.layout = Layout(root)
         self._clock = clock
         self._known = Known(self.layout)
-        self._leases = Leases(cfg.lease_s, clock)
+        self._leases = Leases(clock)
 
     def create(self, request: JobRequest, files: Mapping[str, Path]) -> tuple[JobView, bool]:
         """Accept a job; files: `video`, `speech` and perhaps `photo`, as named in `request.inputs`.
@@ -85,8 +89,9 @@ class JobStore:
     def claim(self, job: str, holder: str) -> Claim | None:
         """Take a job that nobody holds, or whose holder showed no sign of life to this store for a lease.
 
-        None if there is nothing to take; a job that has cost `cfg.attempts` drivers is ended as failed. A job
-        that is held is looked at every fifth of a lease. holder: who takes it, for people.
+        None if there is nothing to take; a job that has cost `cfg.attempts` drivers, or was put off for
+        `cfg.away_h`, is ended as failed. A job that is held is looked at every fifth of a lease, and one that
+        was put off rests. holder: who takes it, for people.
         """
         if self._leases.rests(job):
             return None
@@ -94,13 +99,12 @@ class JobStore:
         if known is None or not self._is_free(known):
             return None
         history = known.history
-        if history.lost >= self.cfg.attempts:
-            error = f"Gave up after {history.lost} drivers were lost with this job."
+        if (error := self._hopeless(history)) is not None:
             self._end(known, Outcome(state="failed", error=error, progress=self._beat(known).progress))
             return None
         by = secrets.token_hex(8)
         entry = Entry(kind="claim", by=by, time=time.time(), holder=holder)
-        if not Log(self.layout, known.job.folder).append(history.next, entry):
+        if not say(self.layout, known.job, history.next, entry):
             return None
         self._leases.forget(job)
         return Claim(self.layout, known.job, history.next, by, min(1.0, self.cfg.lease_s / 5), self._clock)
@@ -114,14 +118,22 @@ class JobStore:
         return self._view(known)
 
     def delete(self, job: str) -> None:
-        """Remove an ended job with all its files. `JobNotFound`, `JobOpen`."""
+        """Remove an ended job with all its files. `JobNotFound`, `JobOpen`.
+
+        After a `StorageError` the job is as it was; files that cannot be removed are left for a sweep.
+        """
         known = self._need(job)
         if known.history.outcome is None:
             raise JobOpen(f"Job {job} has not ended. Cancel it first.")
-        storage.remove(self.layout.record(job))  # from here on there is no such job; the rest is litter
+        if not self.layout.has(known.job):
+            raise _no_job(job)
+        storage.remove(self.layout.record(job))  # from here on there is no such job
         self._known.forget(job)
-        storage.remove(self.layout.data(known.job.folder, "log"))
-        discard(self.layout, known.job)
+        try:
+            storage.remove(self.layout.data(known.job.folder, "log"))
+            discard(self.layout, known.job)
+        except StorageError as error:  # its driver may not know yet, and go on writing
+            _log.warning("job %s is deleted, its files are left for a sweep: %s", job, error)
 
     def open_result(self, job: str, kind: str) -> tuple[str, int] | None:
         """Where a result (`video`, `report` or `maps`) lies and its bytes; None: not there, or not yet."""
@@ -163,7 +175,7 @@ class JobStore:
     def _need(self, job: str) -> KnownJob:
         known = self._load(job)
         if known is None:
-            raise JobNotFound(f"There is no job {job[:40]!r}: it was deleted, or never accepted.")
+            raise _no_job(job)
         return known
 
     def _is_free(self, known: KnownJob) -> bool:
@@ -172,15 +184,28 @@ class JobStore:
         if history.outcome is not None:
             storage.remove(self.layout.marker("open", folder))
             return False
-        if history.fence is None:
+        job, put_off = known.job.request.id, len(history.put_off)
+        if history.fence is not None:
+            sign = (folder, history.fence, self._beat(known).count)
+            return self._leases.has_passed(job, sign, self.cfg.lease_s)
+        if put_off == 0:
             return True
-        count = self._beat(known).count
-        return self._leases.has_expired(known.job.request.id, folder, history.fence, count)
+        rest_s = min(self.cfg.away_s * 2.0 ** min(put_off - 1, 30), _LONGEST_REST_S)
+        return self._leases.has_passed(job, (folder, history.next, 0), rest_s)
+
+    def _hopeless(self, history: History) -> str | None:
+        """Why a job is not taken again; None: it is."""
+        if history.lost >= self.cfg.attempts:
+            return f"Gave up after {history.lost} drivers were lost with this job."
+        releases = history.put_off
+        if releases and releases[-1].time - releases[0].time > self.cfg.away_h * 3600:
+            return f"Gave up after {self.cfg.away_h:g} hours: {releases[-1].why} Send it again."
+        return None
 
     def _end(self, known: KnownJob, outcome: Outcome) -> None:
         """Say that the job has ended, if nobody has said anything since `known`."""
         entry = Entry(kind="outcome", by=secrets.token_hex(8), time=time.time(), outcome=outcome)
-        if Log(self.layout, known.job.folder).append(known.history.next, entry):
+        if say(self.layout, known.job, known.history.next, entry):
             storage.remove(self.layout.marker("open", known.job.folder))
 
     def _beat(self, known: KnownJob) -> Beat:
@@ -210,3 +235,7 @@ class JobStore:
             report=outcome.report,
             files=outcome.files,
         )
+
+
+def _no_job(job: str) -> JobNotFound:
+    return JobNotFound(f"There is no job {job[:40]!r}: it was deleted, or never accepted.")

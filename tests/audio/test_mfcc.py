@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from segtalker.audio.mfcc import mfcc, mfcc_windows
+from segtalker.audio.mfcc import mfcc, mfcc_steps, mfcc_windows
+from segtalker.audio.source import ArraySource
 from tests.audio.filterbank_reference import EPSILON, slow_log_filterbank, slow_power
 from tests.audio.test_speech import voice
 
@@ -40,6 +41,13 @@ def test_digital_silence_has_its_energy_and_no_shape() -> None:
 def test_a_second_more_changes_no_number_of_the_first() -> None:
     samples = voice(40_000)
     np.testing.assert_array_equal(mfcc(samples[:32_000])[:198], mfcc(samples)[:198])
+
+
+def test_any_piece_is_the_slice_of_the_whole() -> None:
+    samples = voice(40_000)
+    piece = mfcc_steps(ArraySource(samples), 95, 205)
+    np.testing.assert_array_equal(piece, mfcc(samples)[95:205])
+    assert mfcc_steps(ArraySource(samples), 7, 7).shape == (0, 13)
 
 
 def test_a_window_is_the_speech_of_its_five_frames() -> None:

@@ -59,8 +59,9 @@ def test_the_mix_has_every_kind_in_its_share_and_is_the_same_each_time():
         ("corrupt", {"POST": refuse(422, "no film")}, "refused"),
         ("corrupt", {"GET": view("failed", "no film")}, "failed"),
         ("huge", {"POST": refuse(413, "too large")}, "refused"),
-        ("cancelled", {"GET": view("done")}, "done"),
-        ("cancelled", {"GET": refuse(500, "broken")}, "error"),
+        ("cancelled", {"DELETE": view("cancelled")}, "cancelled"),
+        ("cancelled", {"DELETE": view("done")}, "done"),
+        ("cancelled", {"DELETE": refuse(500, "broken")}, "error"),
     ],
 )
 def test_each_end_of_a_request_has_its_name(tmp_path, inputs, monkeypatch, kind, answers, ended):
@@ -68,6 +69,7 @@ def test_each_end_of_a_request_has_its_name(tmp_path, inputs, monkeypatch, kind,
     with playing() as script:
         script.on("POST", "/v1/dubs", answers.get("POST", ACCEPTED))
         script.on("GET", JOB, answers.get("GET", view("running")))
+        script.on("DELETE", f"{JOB}?keep_ended=true", answers.get("DELETE", refuse(500, "not asked for")))
         script.on("GET", f"{JOB}/events", answers.get("events", events()))
         script.on("GET", f"{JOB}/video", answers.get("video", serve_file(b"dubbed")))
         outcome = player_of(script.url, inputs, tmp_path)(4, kind)

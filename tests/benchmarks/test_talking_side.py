@@ -27,11 +27,12 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def options(corpus, tmp_path_factory):
+    run = {"max_steps": 120, "save_every": 120, "validate_every": 120, "picture_every": 0}
     paths = {
         name: train(
             "tsg" if name == "tsg" else "syncnet",
             CONFIGS / "smoke" / f"{name}.yaml",
-            [f"clips.folder={corpus}", "run.max_steps=120"],
+            [f"clips.folder={corpus}", *(f"run.{key}={value}" for key, value in run.items())],
             tmp_path_factory.mktemp(name),
             quiet=True,
         )

@@ -7,6 +7,7 @@ import email.utils
 from tests.client.playing import reply
 
 JOB = "/v1/dubs/j1"
+CANCEL = f"{JOB}?keep_ended=true"
 ACCEPTED = reply({"id": "j1", "state": "queued", "links": {}}, 202)
 DONE = {"id": "j1", "state": "done", "progress": [], "error": None, "files": {"video": 3, "report": 2}}
 

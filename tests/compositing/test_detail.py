@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from segtalker.compositing.blend import FACE
 from segtalker.compositing.detail import DetailConfig, transfer_detail
 from segtalker.compositing.warp import face_warp
 from segtalker.regions import Region, merge_raw
@@ -50,6 +51,16 @@ def test_what_the_network_gets_wrong_everywhere_is_corrected_in_the_new_mouth_to
     new = merge_raw(draw(9.0, 54, 128))
     out = transfer_detail(source, face_warp(raw, new, 128), render, render, new)
     assert out[new == Region.MOUTH].mean() == pytest.approx(150, abs=4)
+
+
+def test_scenery_that_the_network_does_not_know_leaves_no_light_on_the_face() -> None:
+    source, raw, render = pictures(0.0)
+    source[:] = 120
+    source[~FACE[merge_raw(raw)]] = 250  # painted 130 levels too dark; the face is exact
+    new = merge_raw(draw(9.0, 54, 128))
+    out = transfer_detail(source, face_warp(raw, new, 128), render, render, new)
+    assert np.abs(out[np.isin(new, (Region.LIP, Region.MOUTH))] - 120).mean() < 4
+    assert np.abs(out[:12] - 250).max() < 1
 
 
 def test_skin_keeps_source_resolution_above_a_small_network() -> None:

@@ -17,8 +17,8 @@ from tests.dubbing import BlobFaces, talking_frame
 
 CONFIG = PrepareConfig(
     size=32,
-    piece_s=1.0,
-    quality=QualityConfig(min_s=0.4, min_face_px=30.0, silence_db=-70.0),
+    piece_s=0.4,
+    quality=QualityConfig(min_s=0.2, min_face_px=30.0, silence_db=-70.0),
     syncnet=None,
 )
 
@@ -29,7 +29,7 @@ def blob_tools() -> Tools:
 
 def blob_video(
     path: Path,
-    frames: int = 60,
+    frames: int = 12,
     frame: Callable[[int], np.ndarray] = talking_frame,
     rate: Fraction = Fraction(25),
     sound: bool = True,

@@ -33,8 +33,8 @@ def done(clip: str, identity: str, split: str = "train", frames: int = 1500, **c
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("card")
     videos = [
-        blob_video(folder / "ann.mp4", 30),
-        blob_video(folder / "bob.mp4", 30, lambda i: talking_frame(i + 5)),
+        blob_video(folder / "ann.mp4", 20),
+        blob_video(folder / "bob.mp4", 20, lambda i: talking_frame(i + 5)),
     ]
     (folder / "cut.mp4").write_bytes(videos[0].read_bytes()[:300])
     rows = [row_of(v, identity=v.stem, split=s) for v, s in zip(videos, ("train", "val"), strict=True)]
@@ -81,7 +81,7 @@ def test_a_bucket_gets_the_card_of_what_lies_in_it(
 
 def test_maps_alone_are_shown_alone(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(run_module, "load_tools", lambda cfg: blob_tools())
-    video = blob_video(tmp_path / "eve.mp4", 30)
+    video = blob_video(tmp_path / "eve.mp4", 12)
     prepare_rows([row_of(video)], replace(CONFIG, fields=FieldsConfig(crops=False)), tmp_path / "out")
     assert cv2.imread(str(tmp_path / "out" / PICTURE_NAME)).shape == (178, 160, 3)
 

@@ -22,7 +22,7 @@ from tests.data.clips import CONFIG, blob_tools, blob_video, row_of
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("videos")
-    good = [blob_video(folder / f"{name}.mp4", 30) for name in ("ann", "bob")]
+    good = [blob_video(folder / f"{name}.mp4", 12) for name in ("ann", "bob")]
     (folder / "cut.mp4").write_bytes(good[0].read_bytes()[:300])
     return [*good, folder / "cut.mp4"]
 

@@ -10,7 +10,7 @@ import pytest
 from segtalker.errors import MediaError
 from segtalker.media.audio import audio_layout, decode_audio
 from segtalker.media.read import frame_times, probe, read_frames
-from segtalker.media.write import EncodeConfig, encode_audio, mux, write_segment
+from segtalker.media.write import EncodeConfig, _without_avx512, encode_audio, mux, write_segment
 from tests.conftest import click_track, frame_value, read_value, write_wav
 from tests.media.test_audio import encode, onsets
 
@@ -66,6 +66,43 @@ def test_a_segment_depends_on_its_frames_alone(tmp_path):
     decoded = [frame.image for frame in read_frames(tmp_path / "whole.mp4")]
     part = [frame.image for frame in read_frames(alone[1])]
     assert all((a == b).all() for a, b in zip(decoded[20:40], part, strict=True))
+
+
+_ENCODE = """
+import sys, cv2, numpy as np
+from fractions import Fraction
+from segtalker.media.write import write_segment
+noise = np.random.default_rng(0).integers(0, 255, (300, 380, 3)).astype(np.float32)
+scene = cv2.GaussianBlur(noise, (0, 0), 3)
+scene = ((scene - scene.min()) / np.ptp(scene) * 255).astype(np.uint8)
+frames = (scene[i : i + 238, 2 * i % 60 : 2 * i % 60 + 318] for i in range(50))
+write_segment(frames, sys.argv[1], Fraction(25))
+"""
+
+
+def test_a_segment_does_not_depend_on_what_its_memory_held_before(tmp_path):
+    encoded = set()
+    for fill in ("", "1", "3"):  # glibc fills new memory with the complement of this byte
+        command = [sys.executable, "-c", _ENCODE, str(tmp_path / "x.mp4")]
+        subprocess.run(command, check=True, env={**os.environ, "MALLOC_PERTURB_": fill})
+        encoded.add((tmp_path / "x.mp4").read_bytes())
+    assert len(encoded) == 1
+
+
+@pytest.mark.parametrize(
+    ("lines", "option"),
+    [
+        (["processor : 0", "flags\t\t: fpu avx2 avx512f avx512vl", "flags\t\t: fpu"], ":asm=avx2"),
+        (["flags\t\t: fpu avx avx2"], ""),
+        (["flags\t\t: fpu avx512f"], ""),  # nothing that it may not have is forced
+        (["Features : asimd"], ""),
+        (None, ""),
+    ],
+)
+def test_x264_is_kept_from_avx512_only_where_the_processor_has_it(tmp_path, lines, option):
+    if lines is not None:
+        (tmp_path / "cpuinfo").write_text("\n".join(lines))
+    assert _without_avx512(tmp_path / "cpuinfo") == option
 
 
 def test_colours_do_not_shift_on_the_way(tmp_path):
@@ -171,7 +208,7 @@ import resource, signal, sys
 from fractions import Fraction
 import numpy as np
 from segtalker.errors import MediaError
-from segtalker.media.write import EncodeConfig, encode_audio, mux, write_segment
+from segtalker.media.write import EncodeConfig, _without_avx512, encode_audio, mux, write_segment
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 folder, step = sys.argv[1:]
 noise = np.random.default_rng(0).integers(0, 255, (12, 240, 320, 3), np.uint8)

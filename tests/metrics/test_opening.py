@@ -5,19 +5,22 @@ import math
 import numpy as np
 import pytest
 
+from segtalker.faces.mesh import INNER_PAIRS, mean_face
 from segtalker.metrics.opening import (
     INTER_OCULAR,
     closure_rate,
     closure_ratio,
     correlation,
     in_phones,
+    lip_area,
     mouth_area,
     mouth_height,
     open_vs_closed_auc,
     silence_ratio,
     source_leak,
 )
-from segtalker.regions import Region
+from segtalker.parsing.draw import draw_face
+from segtalker.regions import Raw, Region, merge_raw
 from segtalker.types import Phone
 
 PHONES = [
@@ -103,3 +106,18 @@ def test_phones_after_the_last_frame_are_left_out() -> None:
     values = openings(aa=1.0)
     late = [*PHONES, Phone("p", 3.0, 3.1)]
     assert closure_rate(values, TIMES, late) == closure_rate(values, TIMES, PHONES) == 1.0
+
+
+def test_the_area_of_the_lips_is_that_of_the_mouth_that_is_drawn_from_them():
+    mesh = mean_face()[:, :2].astype(np.float64)
+    opened = mesh.copy()
+    for lower, upper in INNER_PAIRS:
+        opened[lower, 1] += 0.03
+        opened[upper, 1] -= 0.01
+    assert lip_area(mesh) < 0.005  # a closed mouth
+    size = 512
+    raw = np.full((size, size), Raw.SKIN, np.uint8)
+    draw_face(raw, (opened * size).astype(np.float32))
+    drawn = mouth_area(merge_raw(raw)[None])[0]
+    assert lip_area(opened) == pytest.approx(drawn, rel=0.05)
+    assert lip_area(np.stack([mesh, opened])).shape == (2,)

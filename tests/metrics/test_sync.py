@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from segtalker.metrics.sync import SHIFTS, SyncCurve, no_curve, sync_curve
+from segtalker.metrics.sync import (
+    SHIFTS,
+    SyncCurve,
+    curve_of_windows,
+    inner_windows,
+    no_curve,
+    sync_curve,
+)
 from segtalker.models.syncnet import SyncNet
 from segtalker.regions import Region
 
@@ -62,6 +69,19 @@ def test_curves_of_pieces_add_up():
     both = one + SyncCurve(np.eye(31)[18] * 2, 1)
     assert (both.offset, both.windows, both.confidence) == (3, 3, 1.0)
     assert (no_curve() + one).offset == 3
+
+
+def test_parts_of_a_clip_that_are_read_apart_add_up_to_the_whole():
+    maps, mel = clip(4)
+    net, starts = cast(SyncNet, Listener()), np.array(inner_windows(FRAMES, 5))
+    whole = curve_of_windows(net, maps, starts, mel)
+    first = curve_of_windows(net, maps[:30], starts[starts < 26], mel[:160])
+    second = curve_of_windows(net, maps[26:], starts[starts >= 26], mel[30:], first=26, first_step=30)
+    both = first + second
+    assert both.windows == whole.windows == len(starts) and both.offset == 4
+    assert both.sums == pytest.approx(whole.sums, rel=1e-6)
+    assert both.distances == pytest.approx(whole.distances, rel=1e-6)
+    assert curve_of_windows(net, maps, starts[:0], mel).windows == 0
 
 
 def test_the_distance_is_that_of_unit_vectors_at_the_best_shift():

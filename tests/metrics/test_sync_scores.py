@@ -9,9 +9,15 @@ import pytest
 import torch
 
 from segtalker.audio.mfcc import mfcc
+from segtalker.audio.source import ArraySource
 from segtalker.metrics import sync_scores
 from segtalker.metrics.sync import SyncCurve, no_curve
-from segtalker.metrics.sync_scores import SyncScores, face_sync_curve
+from segtalker.metrics.sync_scores import (
+    SyncScores,
+    face_curve_of_windows,
+    face_sync_curve,
+    num_face_windows,
+)
 from segtalker.models.frozen.syncnet_v2 import SyncNetV2, SyncNetV2Config
 
 FRAMES = 60
@@ -38,7 +44,7 @@ def clip(shift: int, monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, np.nd
     """Small frames that show a number each, and speech that says it `shift` frames later."""
     numbers = np.random.default_rng(0).integers(0, 30, FRAMES).astype(np.uint8)
     steps = np.roll(numbers, shift).repeat(4)[:, None] * np.ones((1, 13), np.float32)
-    monkeypatch.setattr(sync_scores, "mfcc", lambda samples: steps)
+    monkeypatch.setattr(sync_scores, "mfcc_steps", lambda speech, start, stop: steps[start:stop])
     frames = numbers[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
     return frames, np.zeros(FRAMES * 640, np.float32)
 
@@ -74,6 +80,21 @@ def test_figures_are_those_of_the_published_procedure():
     assert curve.distance == pytest.approx(min(means), rel=1e-4)
     assert curve.confidence == pytest.approx(np.median(means) - min(means), rel=1e-3)
     assert curve.offset == int(np.argmin(means)) - 15
+
+
+def test_parts_of_a_clip_that_are_read_apart_add_up_to_the_whole():
+    torch.manual_seed(0)
+    net = SyncNetV2(SyncNetV2Config(divisor=32)).eval()
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (26, 224, 224, 3), dtype=np.uint8)
+    speech = ArraySource(rng.normal(scale=0.1, size=26 * 640).astype(np.float32))
+    count = num_face_windows(26, speech.num_samples)
+    starts = np.arange(count)
+    whole = face_curve_of_windows(net, frames, starts, speech, count)
+    first = face_curve_of_windows(net, frames[:12], starts[:8], speech, count)
+    second = face_curve_of_windows(net, frames[8:], starts[8:], speech, count, first=8)
+    assert (first + second).windows == whole.windows == 21
+    assert (first + second).distances == pytest.approx(whole.distances, rel=1e-6)
 
 
 def test_clips_count_alike_however_long_they_are():

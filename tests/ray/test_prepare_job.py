@@ -19,7 +19,7 @@ pytestmark = pytest.mark.ray
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("videos")
-    good = [blob_video(folder / f"{name}.mp4", 30) for name in ("ann", "bob", "eve")]
+    good = [blob_video(folder / f"{name}.mp4", 12) for name in ("ann", "bob", "eve")]
     (folder / "cut.mp4").write_bytes(good[0].read_bytes()[:300])
     return [*good, folder / "cut.mp4"]
 

@@ -46,7 +46,9 @@ def small_service(root: Path, weights: Mapping[str, Path], **jobs: Any) -> Servi
         dub=dub,
         driver=DriverConfig(chunks=1),
         api=ApiConfig(scratch=str(root / "scratch")),
-        jobs=JobsConfig(**{"storage": str(root / "jobs"), "poll_s": 0.02, "lease_s": 1.0, **jobs}),
+        jobs=JobsConfig(
+            **{"storage": str(root / "jobs"), "poll_s": 0.02, "lease_s": 1.0, "away_s": 0.05, **jobs}
+        ),
     )
 
 

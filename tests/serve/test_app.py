@@ -220,14 +220,15 @@ def test_the_fused_graph_dubs_a_job_under_a_prefix(app, tmp_path):
         serve.delete("fused")
 
 
-def test_local_testing_dubs_a_job_without_a_cluster(config, files, local_frames, tmp_path):
+@pytest.mark.parametrize("graph", ["split", "fused"])
+def test_local_testing_dubs_a_job_without_a_cluster(graph, config, files, local_frames, tmp_path):
     from ray import serve
 
     from serve.app import compose
     from serve.local import open_store
     from tests.serve.running import end_of, frames_of, submit
 
-    config = replace(config, jobs=replace(config.jobs, storage=str(tmp_path / "jobs")))
+    config = replace(config, graph=graph, jobs=replace(config.jobs, storage=str(tmp_path / "jobs")))
     serve.run(compose(config), _local_testing_mode=True)
     store = open_store(config)
     job = submit(store, files)

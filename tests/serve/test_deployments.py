@@ -13,9 +13,9 @@ import pytest
 from segtalker.config import to_dict
 from segtalker.dub_config import DubConfig, NetworkConfig
 from serve import deployments
+from serve.asking import pack
 from serve.config import StageConfig
 from serve.deployments import Generator
-from serve.remote import pack
 from tests.dubbing import tiny_weights
 
 

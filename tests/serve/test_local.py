@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -78,9 +79,14 @@ def test_the_command_serves_until_it_is_told_to_end(weights, tmp_path, ending):
 
     try:
         assert wait_for(health)
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/dubs", b"no form", timeout=5)
         process.send_signal(ending)
         said, _ = process.communicate(timeout=60)
     finally:
         process.kill()
     assert f"http://127.0.0.1:{port}/" in said and "Traceback" not in said and process.returncode == 0
+    (line,) = [line for line in said.splitlines() if line.startswith("segtalker.audit ")]
+    told = json.loads(line.removeprefix("segtalker.audit "))
+    assert (told["event"], told["code"], told["token"]) == ("refused", "unsupported_media_type", "local")
     assert not list((tmp_path / "scratch").rglob("driver-*"))

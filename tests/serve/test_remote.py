@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,9 +18,11 @@ from segtalker.errors import ConfigError, FaceNotFound, MediaError
 from segtalker.local_stages import LocalStages
 from segtalker.stages import Stages
 from segtalker.training.adapt import AdaptConfig
-from serve import remote
-from serve.remote import RemoteFaces, RemoteStages, Stage
-from serve.runner import Unavailable
+from segtalker.types import Face
+from serve import asking, remote
+from serve.asking import Stage
+from serve.remote import RemoteEmbeddingFaces, RemoteFaces, RemoteStages
+from serve.runner import Deadly, Unavailable
 from tests.dubbing import BlobFaces, tiny_weights
 
 
@@ -63,8 +66,8 @@ def raised_in_a_replica(cause: Exception) -> Exception:
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch):
-    monkeypatch.setattr(remote, "_FIRST_WAIT_S", 0.001)
-    monkeypatch.setattr(remote, "_LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(asking, "_FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(asking, "_LONGEST_WAIT_S", 0.01)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +103,25 @@ def test_after_its_patience_a_stage_is_unavailable_in_one_line():
         Stage(handle, patience_s=0.05).ask("paint")
     assert str(caught.value) == "Generator has not answered for 0 s (ActorDiedError)."
     assert len(handle.asked) > 2
+
+
+def died(replica: int) -> Exception:
+    """What a caller gets when this replica ends while it works."""
+    error = ray_errors.ActorDiedError()
+    error.actor_id = f"{replica:032x}"
+    return error
+
+
+def test_a_question_that_ends_one_replica_after_another_is_deadly():
+    handle = Handle([died(1), died(1), died(2), died(2), died(3), "answer"])
+    with pytest.raises(Deadly, match="3 replicas of Generator have died of the same question"):
+        Stage(handle, patience_s=5).ask("paint")
+    assert len(handle.asked) == 5
+
+
+def test_a_replica_that_is_found_dead_again_and_again_is_one():
+    handle = Handle([*[died(1)] * 5, died(2), "answer"])
+    assert Stage(handle, patience_s=5).ask("paint") == "answer"
 
 
 def test_an_error_of_the_stage_is_raised_as_it_would_be_at_home():
@@ -140,6 +162,29 @@ def test_a_frame_is_put_once_for_several_questions_and_let_go_with_its_image(mon
     del first, image
     gc.collect()
     assert faces._latest.__dict__.get("packet") is None, "the store keeps a frame that nobody has"
+
+
+def answer_of_the_store(verb: str) -> tuple[Any, weakref.ref]:
+    """What a replica says, in read-only arrays that share a buffer, and the buffer."""
+    buffer = np.zeros(8 * (4 + 3 * 468), np.float32)
+    buffer.flags.writeable = False
+    faces = [Face(row[:4], 0.9, row[4:940].reshape(468, 2), row[940:]) for row in buffer.reshape(8, -1)]
+    answers = {"detect": faces, "follow_through": faces, "follow": faces[0]}
+    return answers.get(verb, faces[0].landmarks), weakref.ref(buffer)
+
+
+@pytest.mark.parametrize("verb", ["detect", "follow", "follow_through", "landmarks68", "embed"])
+def test_what_is_told_of_faces_holds_nothing_of_the_store(verb):
+    answer, buffer = answer_of_the_store(verb)
+    image, handle = np.zeros((4, 4, 3), np.uint8), Handle([answer])
+    previous = Face(np.zeros(4, np.float32), 1.0, np.zeros((468, 2), np.float32), np.zeros(468, np.float32))
+    arguments = {"detect": (image,), "follow_through": ([image], previous)}
+    kept = getattr(RemoteEmbeddingFaces(Stage(handle)), verb)(*arguments.get(verb, (image, previous)))
+    assert kept is not None and buffer() is not None
+    handle.script.clear()
+    del answer
+    gc.collect()
+    assert buffer() is None
 
 
 @pytest.fixture(scope="module")

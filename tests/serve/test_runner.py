@@ -15,7 +15,7 @@ import pytest
 
 from segtalker.errors import StorageError
 from serve.config import DriverConfig
-from serve.runner import Unavailable
+from serve.runner import Deadly, Unavailable
 from serve.workroom import Workroom
 from tests.dubbing import talking_clip, talking_frame, tiny_weights, write_speech
 from tests.serve.running import (
@@ -225,6 +225,23 @@ def test_a_stage_that_is_away_puts_the_job_off(runners, files, undisturbed, tmp_
     assert np.array_equal(frames_of(runners.store, job, tmp_path), undisturbed)
 
 
+def test_a_stage_that_is_away_for_long_costs_a_job_no_attempt(weights, files, undisturbed, tmp_path):
+    runners = Runners(small_service(tmp_path, weights, attempts=1))
+
+    def be_away(call: int) -> None:
+        if call <= 4:
+            raise Unavailable("Generator has not answered for 180 s (ActorDiedError).")
+
+    try:
+        runners.start(be_away)
+        job = submit(runners.store, files)
+        view = end_of(runners.store, job)
+        assert (view.state, view.attempts) == ("done", 5)
+        assert np.array_equal(frames_of(runners.store, job, tmp_path), undisturbed)
+    finally:
+        runners.stop()
+
+
 def test_a_job_whose_photo_chooses_the_speaker_resumes_in_another_folder(runners, files, tmp_path):
     def be_away(call: int) -> None:
         if call == 3:
@@ -239,11 +256,12 @@ def test_a_job_whose_photo_chooses_the_speaker_resumes_in_another_folder(runners
     assert view.report["frames"] == {"synthesized": FRAMES}
 
 
-def test_a_job_that_breaks_every_driver_ends_as_failed(weights, files, tmp_path):
+@pytest.mark.parametrize("problem", [ZeroDivisionError("a mistake of ours"), Deadly("3 replicas have died.")])
+def test_a_job_that_breaks_every_driver_ends_as_failed(weights, files, tmp_path, problem):
     runners = Runners(small_service(tmp_path, weights, attempts=2, lease_s=0.3))
 
     def break_off(call: int) -> None:
-        raise ZeroDivisionError("a mistake of ours")
+        raise problem
 
     try:
         runner, stages = runners.start(break_off)

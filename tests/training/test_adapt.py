@@ -84,6 +84,28 @@ def test_progress_counts_every_step_and_the_clock_can_stop_it() -> None:
     assert not seen
 
 
+def test_a_slow_machine_makes_fewer_steps_and_ends_its_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    crops, raws = clip()
+    now, rates, seen = [0.0], [], []
+    monkeypatch.setattr("segtalker.training.adapt.time.monotonic", lambda: now[0])
+    plain_step = torch.optim.Adam.step
+
+    def step(optimizer: torch.optim.Adam) -> None:
+        rates.append(optimizer.param_groups[1]["lr"])
+        plain_step(optimizer)
+
+    def told(done: int, planned: int, loss: float) -> None:
+        seen.append((done, planned))
+        now[0] += 5.0 if done < 20 else 10.0  # and then it slows down
+
+    monkeypatch.setattr(torch.optim.Adam, "step", step)
+    cfg = AdaptConfig(steps=100, max_seconds=300)
+    adapt(FlatPainter(), crops, raws, cfg, told)
+    assert seen[0] == (1, 100) and 38 <= len(seen) <= 42
+    assert seen[-1][1] - seen[-1][0] <= 1 and now[0] <= 310
+    assert rates[-1] < 0.01 * cfg.generator_lr  # broken off at 40 of 100 it would be 0.66
+
+
 def test_codes_of_a_track_are_means_by_area_over_frames_that_show_the_region() -> None:
     crops, raws = clip()
     crops = crops.copy()

@@ -113,8 +113,9 @@ async function cancel() {
   const aborted = work;
   say(byId("dub-status"), "Cancelling…");
   try {
-    if (jobId) await getJson(`v1/dubs/${encodeURIComponent(jobId)}`, { method: "DELETE" });
-    aborted?.abort();
+    const path = `v1/dubs/${encodeURIComponent(jobId)}?keep_ended=true`;
+    const view = jobId && (await getJson(path, { method: "DELETE" }));
+    if (!view || view.state === "cancelled") aborted?.abort(); // one that has just ended shows its result
   } catch (error) {
     say(byId("dub-error"), error.message); // it runs on, and so does the progress
   }

@@ -26,6 +26,10 @@ class Answer:
     def code(self) -> str:
         return json.loads(self.body)["error"]["code"]
 
+    @property
+    def message(self) -> str:
+        return json.loads(self.body)["error"]["message"]
+
 
 def part(name: str, data: bytes, *more_headers: str, file_name: str | None = "x") -> bytes:
     """One part of a form, with the boundary before it."""

@@ -160,6 +160,48 @@ def test_delete_cancels_an_open_job_and_then_deletes_it(api, parts):
     ]
 
 
+def test_a_job_that_ends_while_it_is_cancelled_is_shown_and_stays_until_it_is_deleted(
+    api, parts, tmp_path, monkeypatch
+):
+    cancel = api.service.store.cancel
+
+    def too_late(job: str):
+        finish(api.service, job, tmp_path)
+        return cancel(job)
+
+    monkeypatch.setattr(api.service.store, "cancel", too_late)
+
+    async def go():
+        job = (await api.client.post("/v1/dubs", files=parts())).json()["id"]
+        for path in (f"/v1/dubs/{job}", f"/v1/dubs/{job}?keep_ended=true"):
+            answer = await api.client.delete(path)
+            assert answer.status_code == 200 and answer.json()["state"] == "done"
+            assert (await api.client.get(f"/v1/dubs/{job}/video")).content == b"0123456789"
+        assert (await api.client.delete(f"/v1/dubs/{job}")).status_code == 204
+
+    run(go())
+    events = [json.loads(line)["event"] for line in api.audit().splitlines()]
+    assert events == ["accepted", "ended", "deleted"]
+
+
+def test_a_job_that_is_deleted_while_it_is_cancelled_is_404(api, parts, monkeypatch):
+    cancel = api.service.store.cancel
+
+    def too_late(job: str):
+        cancel(job)
+        api.service.store.delete(job)
+        return cancel(job)
+
+    monkeypatch.setattr(api.service.store, "cancel", too_late)
+
+    async def go():
+        job = (await api.client.post("/v1/dubs", files=parts())).json()["id"]
+        return await api.client.delete(f"/v1/dubs/{job}")
+
+    answer = run(go())
+    assert answer.status_code == 404 and answer.json()["error"]["code"] == "not_found"
+
+
 def test_jobs_of_others_do_not_exist(make_api, parts, tmp_path):
     tokens = tmp_path / "tokens"
     tokens.write_text("ann ann-token-0123456789\nbob bob-token-0123456789\n")

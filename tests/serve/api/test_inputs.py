@@ -99,6 +99,9 @@ def test_a_json_body_is_small(api):
         api.client.post("/v1/dubs", content=body, headers={"Content-Type": "application/json"})
     )
     assert answer.status_code == 413
+    assert answer.json()["error"]["message"] == (
+        f"The request has {len(body) / 1e3:g} kB, and the limit is 65.536 kB of JSON; send less."
+    )
 
 
 def test_nothing_is_allowed_by_default(api):
@@ -139,6 +142,23 @@ def test_objects_together_keep_to_the_size_of_a_request(s3_server, tmp_path):
     with pytest.raises(ApiError) as refused:
         asyncio.run(fetcher.fetch({"video": f"{folder}/a", "speech": f"{folder}/b"}, tmp_path))
     assert refused.value.status == 413
+    assert "The files have 1.2 MB or more, and the limit is 1 MB of files;" in refused.value.message
+
+
+def test_a_bucket_that_is_slow_is_given_up(s3_server, tmp_path, monkeypatch):
+    url = f"s3://{s3_server.bucket}/slow/a.mp4"
+    storage.write_bytes(url, bytes(1000))
+    read = storage.read_bytes
+
+    def slowly(*where):
+        time.sleep(0.3)
+        return read(*where)
+
+    monkeypatch.setattr(storage, "read_bytes", slowly)
+    fetcher = Fetcher(InputsConfig(s3_prefixes=(url.rpartition("/")[0],), fetch_s=0.2), LimitsConfig())
+    with pytest.raises(ApiError, match="video: takes too long to fetch") as refused:
+        asyncio.run(fetcher.fetch({"video": url}, tmp_path))
+    assert (refused.value.status, refused.value.code) == (422, "input_unavailable")
 
 
 def fetch_web(network: Network, folder, limits=None, **knobs):

@@ -114,6 +114,8 @@ def test_a_picture_has_its_own_limit_of_size(make_api):
     api = make_api(limits=LimitsConfig(picture_mb=0.1))
     answer = post(api, "/v1/parse", {"image": bytes(5_000_000)})
     assert answer.status_code == 413 and api.left_over() == []
+    answer = post(api, "/v1/parse", {"image": bytes(100_001)})
+    assert answer.status_code == 413 and "the limit is 100 kB of files" in answer.json()["error"]["message"]
 
 
 def test_when_all_replicas_are_taken_the_caller_is_told_when_to_come_back(api, media):

@@ -160,6 +160,77 @@ def test_a_job_that_is_given_back_is_free_at_once_and_costs_no_attempt(store, tm
     assert jobs.view(job).attempts == 4
 
 
+def test_a_job_that_is_put_off_rests_longer_each_time_and_costs_no_attempt(store, tmp_path):
+    clock = Clock()
+    jobs = make_store(store, clock, attempts=1, away_s=5)
+    job = accept(jobs, tmp_path)
+    for rest_s in (5, 10, 20, 40, 60, 60):
+        assert jobs.claim(job, "a").release("Generator is away.")
+        assert jobs.claim(job, "a") is None and jobs.view(job).state == "queued"
+        clock.now += rest_s - 0.1
+        assert jobs.claim(job, "a") is None
+        clock.now += 0.2
+    assert end(jobs.claim(job, "b"), tmp_path)
+    assert jobs.view(job).attempts == 7
+
+
+def test_a_rest_is_over_for_a_job_that_was_given_back_in_peace_afterwards(store, tmp_path):
+    clock = Clock()
+    jobs = make_store(store, clock, away_s=5)
+    job = accept(jobs, tmp_path)
+    jobs.claim(job, "a").release("Generator is away.")
+    assert jobs.claim(job, "a") is None
+    clock.now += 5
+    jobs.claim(job, "a").release()
+    assert jobs.claim(job, "b") is not None
+
+
+def test_a_job_that_is_put_off_and_kills_its_drivers_ends_as_failed(store, tmp_path):
+    clock = Clock()
+    jobs = make_store(store, clock, attempts=2, away_s=0)
+    job = accept(jobs, tmp_path)
+    jobs.claim(job, "a").release("Generator is away.")
+    assert jobs.claim(job, "dies") is not None
+    take_over(jobs, clock, job).release("Generator is away.")
+    assert jobs.claim(job, "dies too") is not None
+    assert jobs.claim(job, "b") is None
+    clock.now += 15
+    assert jobs.claim(job, "b") is None
+    assert jobs.view(job).error == "Gave up after 2 drivers were lost with this job."
+
+
+def test_a_rest_is_short_again_once_a_driver_has_got_on_with_the_job(store, tmp_path, monkeypatch):
+    clock = Clock()
+    jobs = make_store(store, clock, away_s=5, away_h=1)
+    job = accept(jobs, tmp_path)
+    wall = Clock()
+    monkeypatch.setattr(time, "time", wall)
+    for held_s in (10, 9000):
+        claim = jobs.claim(job, "a")
+        wall.now += held_s
+        assert claim.release("Generator is away.")
+        assert jobs.claim(job, "a") is None
+        clock.now += 5
+    assert jobs.claim(job, "a") is not None
+
+
+def test_a_job_that_is_put_off_for_hours_ends_as_failed(store, tmp_path, monkeypatch):
+    clock = Clock()
+    jobs = make_store(store, clock, away_s=5, away_h=2)
+    job = accept(jobs, tmp_path)
+    wall = Clock()
+    monkeypatch.setattr(time, "time", wall)
+    for _ in range(3):
+        assert jobs.claim(job, "a").release("Generator is away.")
+        assert jobs.claim(job, "a") is None and jobs.view(job).state == "queued"
+        clock.now += 60
+        wall.now += 3601
+    assert jobs.claim(job, "a") is None
+    view = jobs.view(job)
+    assert view.state == "failed" and view.attempts == 3 and jobs.open_ids() == []
+    assert view.error == "Gave up after 2 hours: Generator is away. Send it again."
+
+
 def test_a_failed_job_says_why(store, tmp_path):
     jobs = make_store(store)
     job = accept(jobs, tmp_path)

@@ -43,8 +43,20 @@ def test_a_beat_for_every_frame_is_cheap(tmp_path, requests):
     requests.clear()
     claim.beat(Progress("muxing", 0, 1))
     assert requests == ["write_bytes"], "a new stage is told at once"
-    claim.beat(Progress("muxing", 1, 1))
-    assert requests == ["write_bytes"]
+    for _ in range(3):
+        claim.beat(Progress("muxing", 1, 1))
+    assert requests == ["write_bytes"] * 2, "so is the end of one, once"
+
+
+@pytest.mark.parametrize("total", [1, 3])
+def test_the_last_event_of_a_stage_is_told_however_fast_it_comes(store, tmp_path, total):
+    jobs = make_store(store, Clock())
+    job = accept(jobs, tmp_path)
+    claim = jobs.claim(job, "a")
+    for done in range(total + 1):
+        claim.beat(Progress("studying people", done, total, "track"))
+    (stage,) = make_store(store).view(job).progress
+    assert stage == {"stage": "studying people", "done": total, "total": total, "unit": "track"}
 
 
 def test_stages_come_in_order_and_the_current_one_is_last(store, tmp_path):

@@ -42,6 +42,8 @@ class StandIn:
     stage: int = 0
     """How many stages of `STAGES` are under way."""
     state: str = "queued"
+    cancelled_as: str = "cancelled"
+    """The state that a job has after it was cancelled: another, where it has ended by itself before."""
     error: str | None = None
     events_work: bool = True
     cut_streams: int = 0
@@ -120,7 +122,7 @@ def stand_in_app(play: StandIn) -> Starlette:
     async def job(request: Request) -> Response:
         play.polls += 1
         if request.method == "DELETE":
-            play.state = "cancelled"
+            play.state = play.cancelled_as
         return refused(request) or JSONResponse(play.view())
 
     async def events(request: Request) -> Response:

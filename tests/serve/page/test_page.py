@@ -212,6 +212,16 @@ def test_cancel_ends_the_job_and_gives_the_button_back_to_the_keyboard(play, url
     assert page.evaluate("[document.activeElement.id, location.hash]") == ["start", ""]
 
 
+def test_a_job_that_ends_before_it_can_be_cancelled_shows_its_result(play, url, open_page: OpenPage):
+    play.state, play.stage, play.cancelled_as = "running", 1, "done"
+    page = open_page(url).page
+    take_sample(page)
+    page.locator("#start").click()
+    page.wait_for_selector("[data-stage='finding faces']")
+    page.locator("#cancel").click()
+    await_result(page)
+
+
 def test_a_failed_job_shows_its_reason_and_can_be_tried_again(play, url, open_page: OpenPage):
     play.state, play.error = "failed", "clip.mp4: no face was found; take another one."
     page = open_page(url).page

@@ -1,0 +1,71 @@
+"""References: pictures and videos of a face that lend the texture of a region."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtalker.editing.recipe import Recipe, references
+from segtalker.editing.texture import Codes
+from segtalker.errors import ConfigError, FaceNotFound
+from segtalker.extract import FaceReader, style_frames
+from segtalker.faces.detect import FaceBackend
+from segtalker.faces.track import track_faces
+from segtalker.media.read import probe, read_frames
+from segtalker.regions import Region, merge_raw
+from segtalker.types import Frame
+
+Encode = Callable[[NDArray[np.uint8], NDArray[np.uint8]], Codes]
+"""Crops [K, S, S, 3] of one person with their region maps [K, S, S] to style codes [R, L, D]."""
+
+_LOOKS = 8  # frames of a clip that are averaged
+_LONGEST = 100  # frames of a clip that are looked through
+_MAX_SIDE = 960
+_LEAST = 0.0005  # share of the crop below which a region counts as not shown
+
+
+def read_references(
+    recipe: Recipe, backend: FaceBackend, reader: FaceReader, encode: Encode
+) -> dict[Path, Codes]:
+    """Style codes of every reference of a recipe, averaged over the frames of a clip.
+
+    Raises `FaceNotFound` for a reference without a face, or without a region that is wanted of it.
+    """
+    wanted = {path: [edit.at for edit in recipe if edit.reference == path] for path in references(recipe)}
+    return {path: _read(path, regions, backend, reader, encode) for path, regions in wanted.items()}
+
+
+def check_references(recipe: Recipe) -> None:
+    """Raise `ConfigError` or `MediaError` where a reference is no picture and no video that can be read."""
+    for path in references(recipe):
+        if not path.is_file():
+            raise ConfigError(f"{path}: there is no such reference; name a picture or a video of a face.")
+        probe(path)
+
+
+def _read(
+    path: Path, regions: Collection[Region], backend: FaceBackend, reader: FaceReader, encode: Encode
+) -> Codes:
+    frames = {frame.index: frame for frame in _some_frames(path)}
+    tracks = track_faces(frames.values(), backend)
+    if not tracks:
+        raise FaceNotFound(f"{path}: no face in the reference. Take one that shows a face from the front.")
+    track = max(tracks, key=lambda track: float(np.ptp(track.landmarks[..., 0], axis=-1).sum()))
+    indices = style_frames(track, np.ones(track.num_frames, np.bool_), _LOOKS)
+    crops = reader.cut((frames[index] for index in indices), track)
+    parsed = reader.parse(crops, reader.fit(crops))
+    maps = merge_raw(np.stack([item.parsed.raw for item in parsed]))
+    for region in regions:
+        if np.mean(maps == region) < _LEAST:
+            name = region.name.lower()
+            raise FaceNotFound(
+                f"{path}: the reference shows no {name}, so it cannot lend its {name}. Take another picture."
+            )
+    return encode(np.stack([crop.image for crop in crops]), maps)
+
+
+def _some_frames(path: Path) -> Iterable[Frame]:
+    return read_frames(path, 0, _LONGEST, _MAX_SIDE)

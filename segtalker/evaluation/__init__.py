@@ -1,0 +1,1 @@
+"""Scoring of dubbed videos, by any method, under a written protocol; tables, plots and comparisons of it."""

@@ -1,0 +1,99 @@
+"""Edits without speech: a video keeps its sound and its mouth, a picture stays a picture."""
+
+from __future__ import annotations
+
+import tempfile
+import wave
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+
+from segtalker.analysis import analyse
+from segtalker.audio.source import SAMPLE_RATE
+from segtalker.compositing.plan import STILL_RATE, Chunk, SyncMode
+from segtalker.dub_config import DubConfig
+from segtalker.editing.recipe import at_full
+from segtalker.editing.references import check_references
+from segtalker.errors import ConfigError, StorageError
+from segtalker.extract import FaceReader
+from segtalker.local_stages import LocalStages
+from segtalker.media.audio import Speech
+from segtalker.media.read import probe
+from segtalker.pipeline import SegTalker
+from segtalker.progress import StageClock, ignore_progress
+from segtalker.render import Painters, Renderer
+from segtalker.source import VideoSource
+from segtalker.stages import Stages
+from segtalker.types import Image, VideoInfo
+from segtalker.workspace import Workspace, explain_os_errors, write_atomically
+
+PICTURES = (".png", ".jpg", ".jpeg")
+
+
+def edit(
+    cfg: DubConfig, source: Path, output: Path, stages: Stages | None = None, quiet: bool = False
+) -> str:
+    """Apply `cfg.edits` to a picture or video without speech; returns what to tell a person.
+
+    A picture (.png, .jpg) shows every edit at its full, without blinks. A video keeps its own sound.
+    """
+    if not cfg.edits:
+        raise ConfigError("nothing to do: name edits, as in --edit lip=red@0.7 or --edit recipe.yaml.")
+    info = probe(source)
+    cfg = replace(cfg, render=replace(cfg.render, mouth="keep"), sync_mode=SyncMode.SILENCE)
+    stages = stages or LocalStages(cfg)
+    if not info.is_image:
+        return _edit_video(SegTalker(cfg, stages), info, output, quiet)
+    if output.suffix.lower() not in PICTURES:
+        raise StorageError(f"{output}: a picture stays a picture; give a name such as {output.stem}.png.")
+    if output.exists() and output.samefile(source):
+        raise StorageError(f"{output}: is the picture that is edited; choose another output name.")
+    picture = edit_picture(replace(cfg, edits=at_full(cfg.edits)), info, stages)
+    _, encoded = cv2.imencode(output.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    with explain_os_errors(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(output, encoded.tobytes())
+    return f"picture: {output}"
+
+
+def edit_picture(cfg: DubConfig, info: VideoInfo, stages: Stages) -> Image:
+    """The edited picture [H, W, 3] of a still, at its own size; `cfg.render.mouth` should be `keep`."""
+    check_references(cfg.edits)
+    clock, source, networks = StageClock(), VideoSource(info), stages.networks
+    moment = Speech(Path("no speech"), int(SAMPLE_RATE / STILL_RATE))  # one frame long, never heard
+    reader = FaceReader(stages.parser, networks.painter.size, clock)
+    with tempfile.TemporaryDirectory() as folder:
+        work = Workspace(Path(folder), stays=True)
+        analysis = analyse(
+            source, moment, cfg, stages.backend, reader, networks, work, clock, ignore_progress
+        )
+        renderer = Renderer(
+            source=source,
+            analysis=analysis,
+            speech=moment,
+            reader=reader,
+            talker=networks.talker,
+            painters=Painters(networks.painter, analysis.people),
+            cfg=cfg.render,
+            paste=cfg.paste,
+            clock=clock,
+        )
+        return next(renderer.frames(Chunk(0, 0, 1))).image
+
+
+def _edit_video(talker: SegTalker, info: VideoInfo, output: Path, quiet: bool) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        sound = info.path if info.has_audio else _silence(Path(folder) / "silence.wav", info.duration)
+        return talker.dub(info.path, sound, output, quiet=quiet).summary()
+
+
+def _silence(path: Path, duration: Fraction) -> Path:
+    """A sound file of nothing."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(bytes(2 * max(1, int(duration * SAMPLE_RATE))))
+    return path
