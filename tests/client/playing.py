@@ -64,7 +64,7 @@ def reset(handler):
 
 def silence(handler):
     """No answer for longer than any test waits."""
-    handler.server.over.wait(10)
+    handler.server.over.wait(60)
 
 
 def serve_file(data, cut_at=None):

@@ -37,7 +37,7 @@ def test_a_failed_job_is_an_error_with_its_reason(script, client):
     assert caught.value.code == "cancelled"
 
 
-def test_waiting_ends_when_its_time_is_over(script, client):
+def test_waiting_ends_when_its_time_is_over(script):
     def slow(handler):
         events(running(1), ends=False)(handler)
         handler.wfile.flush()
@@ -45,10 +45,11 @@ def test_waiting_ends_when_its_time_is_over(script, client):
 
     script.on("GET", f"{JOB}/events", slow)
     script.on("GET", JOB, reply(running(1)))
+    patient = Client(script.url, timeout_s=60)
     start = time.monotonic()
     with pytest.raises(ServiceError, match="has not ended within 0.4 s"):
-        client.job("j1").wait(timeout_s=0.4)
-    assert time.monotonic() - start < 1.5
+        patient.job("j1").wait(timeout_s=0.4)
+    assert time.monotonic() - start < 20
 
 
 def test_a_cut_download_goes_on_where_it_stopped(script, client, tmp_path):

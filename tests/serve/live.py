@@ -28,7 +28,7 @@ def served(app: Any) -> Iterator[tuple[str, int]]:
         listener.close()
 
 
-def until(happens: Any, within_s: float = 10.0) -> None:
+def until(happens: Any, within_s: float = 60.0) -> None:
     """Wait until `happens()` is true."""
     end = time.monotonic() + within_s
     while not happens():

@@ -59,7 +59,7 @@ class App:
     def ready(self) -> dict[str, str]:
         """Part -> state; status 200 says that all are ready, and 503 that not."""
         try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=10) as answer:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=60) as answer:
                 parts = json.load(answer)["parts"]
                 assert set(parts.values()) == {"ready"}
         except urllib.error.HTTPError as error:

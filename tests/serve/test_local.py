@@ -72,7 +72,7 @@ def test_the_command_serves_until_it_is_told_to_end(weights, tmp_path, ending):
     def health() -> bool:
         assert process.poll() is None, process.stdout.read()
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=30) as answer:
                 return answer.status == 200
         except OSError:
             return False
@@ -80,7 +80,7 @@ def test_the_command_serves_until_it_is_told_to_end(weights, tmp_path, ending):
     try:
         assert wait_for(health)
         with pytest.raises(urllib.error.HTTPError):
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/dubs", b"no form", timeout=5)
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/dubs", b"no form", timeout=60)
         process.send_signal(ending)
         said, _ = process.communicate(timeout=60)
     finally:

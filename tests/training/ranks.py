@@ -46,7 +46,7 @@ class SharedContext(LocalContext):
 
 
 def run_ranks(
-    work: Callable[[int], Any], folder: Path, world_size: int = 2, timeout_s: float = 20.0
+    work: Callable[[int], Any], folder: Path, world_size: int = 2, timeout_s: float = 120.0
 ) -> list[Any]:
     """What `work(rank)` returns in each of `world_size` processes of one group; an error as its text.
 

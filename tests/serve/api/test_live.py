@@ -16,7 +16,7 @@ SMALL = LimitsConfig(upload_mb=0.5, idle_s=0.3, upload_s=1.0, probe_s=20)
 
 def begin(address, length=10_000_000):
     """A connection on which a POST has begun."""
-    line = socket.create_connection(address, timeout=10)
+    line = socket.create_connection(address, timeout=60)
     head = ["POST /v1/dubs HTTP/1.1", "Host: 127.0.0.1", f"Content-Type: {FORM}", f"Content-Length: {length}"]
     line.sendall("\r\n".join([*head, "", ""]).encode())
     return line

@@ -22,11 +22,10 @@ def served(app: Any) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    for _ in range(400):
-        if server.started:
-            break
+    deadline = time.monotonic() + 60
+    while not server.started and time.monotonic() < deadline:
         time.sleep(0.025)
-    assert server.started, "uvicorn did not start within 10 s"
+    assert server.started, "uvicorn did not start within 60 s"
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
     finally:
@@ -59,7 +58,7 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Watched]]:
         viewport = {"width": size[0], "height": size[1]}
         page = chromium.new_context(viewport=viewport, reduced_motion="reduce", **context).new_page()
         opened.append(watch(page))
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(120_000)
         page.goto(url)
         return opened[-1]
 

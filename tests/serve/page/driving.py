@@ -42,7 +42,7 @@ def await_result(page: Any) -> None:
     until(page, "document.querySelector('#after video')?.readyState >= 2")
 
 
-def until(page: Any, condition: str, seconds: float = 20.0) -> None:
+def until(page: Any, condition: str, seconds: float = 120.0) -> None:
     """Wait for a JavaScript expression; `wait_for_function` would need `unsafe-eval` in the page's policy."""
     deadline = time.monotonic() + seconds
     while not page.evaluate(condition):
