@@ -260,6 +260,7 @@ def test_a_token_is_asked_for_kept_in_the_tab_and_never_shown(play, url, open_pa
     watched = open_page(url)
     watched.expected = ("401",)
     page = watched.page
+    page.wait_for_selector(".sample")
     page.wait_for_selector("#token-error:has-text('The token is missing or wrong')")
     page.locator("#token").fill(play.token)
     page.keyboard.press("Enter")
