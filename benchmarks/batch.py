@@ -16,7 +16,7 @@ once and call `SegTalker.dub`, with one thread each.
     peak_memory_growth            peak memory of a worker that makes a video of four times the length, in
                                   ranges of the same length, over that of one that makes it once
 
-200 short clips in four pairs of 50, 60 for every kill, and a video of 5 minutes; with --quick three pairs
+200 short clips in five pairs of 40, 60 for every kill, and a video of 5 minutes; with --quick three pairs
 of 20, 10 for every kill, ranges of a second and 20 s.
 """
 
@@ -67,7 +67,7 @@ _CFG = DubConfig()
 def run(quick: bool) -> dict[str, Any]:
     """All figures."""
     os.environ.update({"RAY_worker_niceness": str(os.nice(0))})  # by default they give way to the pool's
-    pairs, clips, struck, seconds = (3, 20, 10, 20) if quick else (4, 50, 60, 300)
+    pairs, clips, struck, seconds = (3, 20, 10, 20) if quick else (5, 40, 60, 300)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         log("drawing the clips ...")
