@@ -45,7 +45,7 @@ def test_work_is_asked_to_end_early_when_nobody_wants_it_any_more():
 
     begun = time.monotonic()
     asyncio.run(go())
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
 
 
 def test_the_first_failure_of_several_works_ends_the_others():

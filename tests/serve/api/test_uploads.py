@@ -71,14 +71,14 @@ def test_a_pause_that_is_too_long_ends_the_request(small):
     begun = time.monotonic()
     answer = asyncio.run(send(small.app, "/v1/dubs", pieces(HEAD, b"x", pause_s=5)))
     assert refused(small, answer, 408, "too_slow")
-    assert 0.2 <= time.monotonic() - begun < 2
+    assert 0.2 <= time.monotonic() - begun < 4
 
 
 def test_a_body_that_drips_is_ended_at_the_deadline_of_the_whole(small):
     begun = time.monotonic()
     answer = asyncio.run(send(small.app, "/v1/dubs", pieces(HEAD, *[b"x"] * 100, pause_s=0.05)))
     assert refused(small, answer, 408, "too_slow")
-    assert 0.6 <= time.monotonic() - begun < 2
+    assert 0.6 <= time.monotonic() - begun < 4
 
 
 def test_a_caller_that_hangs_up_leaves_nothing_behind(small):
