@@ -15,7 +15,7 @@ from segtalker.extract import FaceReader, style_frames
 from segtalker.faces.detect import FaceBackend
 from segtalker.faces.track import track_faces
 from segtalker.media.read import probe, read_frames
-from segtalker.regions import Region, merge_raw
+from segtalker.regions import NUM_REGIONS, Region, merge_raw
 from segtalker.types import Frame
 
 Encode = Callable[[NDArray[np.uint8], NDArray[np.uint8]], Codes]
@@ -58,13 +58,19 @@ def _read(
     crops = reader.cut((frames[index] for index in indices), track)
     parsed = reader.parse(crops, reader.fit(crops))
     maps = merge_raw(np.stack([item.parsed.raw for item in parsed]))
+    shown = shown_regions(maps)
     for region in regions:
-        if np.mean(maps == region) < _LEAST:
+        if not shown[region]:
             name = region.name.lower()
             raise FaceNotFound(
                 f"{path}: the reference shows no {name}, so it cannot lend its {name}. Take another picture."
             )
     return encode(np.stack([crop.image for crop in crops]), maps)
+
+
+def shown_regions(maps: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """[R] whether region maps [K, S, S] of one person show enough of each region to know its look."""
+    return np.bincount(maps.ravel(), minlength=NUM_REGIONS) >= _LEAST * maps.size
 
 
 def _some_frames(path: Path) -> Iterable[Frame]:
