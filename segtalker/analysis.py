@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtalker.compositing.plan import FramePlan, make_plan
+from segtalker.editing.fitted import read_fitted
 from segtalker.editing.plan import EditPlan
 from segtalker.editing.recipe import check_duration
 from segtalker.editing.references import read_references
@@ -82,7 +83,9 @@ def analyse(
 
     everything = make([], [])
     check_duration(cfg.edits, float(everything.duration))
-    edits = EditPlan(cfg.edits, read_references(cfg.edits, backend, reader, networks.painter.encode))
+    lent = read_fitted(cfg.edits, networks.hashes["sgi"])
+    lent |= read_references(cfg.edits, backend, reader, networks.painter.encode)
+    edits = EditPlan(cfg.edits, lent)
     stop = int(everything.source.max()) + 1  # what the output never shows is not looked at
     looked = work.path("tracks")
     with clock("faces"):

@@ -1,4 +1,4 @@
-"""The edits of one dub, ready for the render pass: the recipe and the codes of its references."""
+"""The edits of one dub, ready for the render pass: the recipe and the codes that it lends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from segtalker.config import parse_config, to_dict
-from segtalker.editing.recipe import Recipe, RecipeFile, references
+from segtalker.editing.recipe import Lender, Recipe, RecipeFile, lenders
 from segtalker.editing.texture import Codes
 
 
@@ -20,14 +20,14 @@ class EditPlan:
     """What the render pass applies; empty by default."""
 
     recipe: Recipe = ()
-    codes: Mapping[Path, Codes] = field(default_factory=dict)
-    """Reference -> style codes [R, L, D]."""
+    codes: Mapping[Lender, Codes] = field(default_factory=dict)
+    """Style codes [R, L, D] of references and of people who are drawn; of a direction what 1 of it adds."""
 
     def to_bytes(self) -> bytes:
         """The contents of one .npz file."""
         buffer = io.BytesIO()
         text = json.dumps(to_dict(RecipeFile(edits=self.recipe)))
-        codes = {f"codes_{i}": self.codes[path] for i, path in enumerate(references(self.recipe))}
+        codes = {f"codes_{i}": self.codes[lender] for i, lender in enumerate(lenders(self.recipe))}
         np.savez(buffer, recipe=np.str_(text), **codes)  # type: ignore[arg-type]
         return buffer.getvalue()
 
@@ -36,4 +36,5 @@ class EditPlan:
         """What `to_bytes` gave."""
         with np.load(path) as stored:
             recipe = parse_config(RecipeFile, json.loads(str(stored["recipe"]))).edits
-            return EditPlan(recipe, {path: stored[f"codes_{i}"] for i, path in enumerate(references(recipe))})
+            codes = {lender: stored[f"codes_{i}"] for i, lender in enumerate(lenders(recipe))}
+            return EditPlan(recipe, codes)

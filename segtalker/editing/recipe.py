@@ -5,6 +5,8 @@
       - {edit: raise_brows, amount: 0.6, span: [1.0, 2.5], ease: 0.4}
       - {edit: recolour, region: lip, colour: "#b3123f", amount: 0.7}
       - {edit: texture, region: hair, reference: ref.jpg, keyframes: [[0, 0], [2, 1]]}
+      - {edit: style, region: hair, seed: 7, amount: 0.5}           # of somebody who does not exist
+      - {edit: direction, region: skin, file: beard.safetensors, amount: 0.8}
 
 Everything that can be wrong with a recipe alone is said here, before any work.
 """
@@ -57,10 +59,19 @@ KINDS = {
     "thicken_lips": Kind((-0.5, 1.0)),
     "recolour": Kind((0.0, 1.0), needs=("region", "colour")),
     "texture": Kind((0.0, 1.0), needs=("region", "reference")),
+    "style": Kind((0.0, 1.0), needs=("region",), takes=("seed", "file")),
+    "direction": Kind((-2.0, 2.0), needs=("region", "file")),
 }
-"""Edits by name. `open_mouth` and `thicken_lips` are gains: 0.5 makes it half as much again, -0.5 half."""
+"""Edits by name. `open_mouth` and `thicken_lips` are gains: 0.5 makes it half as much again, -0.5 half.
+A direction goes to its second set of pictures by 1, away from it below 0."""
 
-_OWN_FIELDS = {"region": None, "colour": None, "reference": None, "rate": None, "times": (), "seed": 0}
+TEXTURES = ("texture", "style", "direction")
+"""Edits of style codes."""
+
+_OWN_FIELDS = {
+    "region": None, "colour": None, "reference": None, "rate": None, "times": (), "seed": 0,
+    "file": None,
+}  # fmt: skip
 """Fields that only some kinds take, with the value that means nothing was given."""
 
 
@@ -76,12 +87,14 @@ class Edit:
     """`#rrggbb` or a name of `colours.NAMES`."""
     reference: Path | None = None
     """Picture or video of a face that lends its texture."""
+    file: Path | None = None
+    """What `segtalker directions` fitted: a direction, or styles in place of the shipped ones."""
     rate: float | None = None
     """Natural blinks a second."""
     times: tuple[float, ...] = ()
     """Seconds at which blinks begin, in place of natural ones."""
     seed: int = 0
-    """Of natural blinks."""
+    """Of natural blinks; of a style, the number of the person who is drawn."""
     span: Span | None = None
     """Seconds of the output; all of it by default."""
     ease: float = 0.25
@@ -118,6 +131,16 @@ class Edit:
         return Region[self.region.upper()]
 
     @property
+    def lender(self) -> Lender:
+        """What lends its codes to an edit of style codes."""
+        return self.reference or self.file, self.seed
+
+    @property
+    def target(self) -> tuple[str | Path | None, ...]:
+        """What only one edit may change at a time; directions add up."""
+        return self.edit, self.region, self.file if self.edit == "direction" else None
+
+    @property
     def window(self) -> Span:
         """Seconds outside of which the edit does nothing."""
         if self.keyframes:
@@ -132,12 +155,14 @@ class Edit:
 
 
 Recipe = tuple[Edit, ...]
+Lender = tuple[Path | None, int]
+"""A file, or None for the styles that are shipped, and the seed of what is drawn from it."""
 
 
 def check_conflicts(recipe: Recipe) -> None:
     """Raise `ValueError` where two edits of one kind want the same thing at the same time."""
     for (i, first), (j, second) in combinations(enumerate(recipe), 2):
-        if (first.edit, first.region) != (second.edit, second.region):
+        if first.target != second.target:
             continue
         start = max(first.window[0], second.window[0])
         if start < min(first.window[1], second.window[1]):
@@ -184,18 +209,29 @@ class RecipeFile:
 
 def at_full(recipe: Recipe) -> Recipe:
     """The same edits as a still picture shows them: at their strongest, at any time, without blinks."""
-    strongest: dict[tuple[str, str | None], Edit] = {}
+    strongest: dict[tuple[str | Path | None, ...], Edit] = {}
     for edit in recipe:
         amount = max((level for _, level in edit.keyframes), key=abs, default=edit.amount)
-        known = strongest.get((edit.edit, edit.region))
+        known = strongest.get(edit.target)
         if edit.edit != "blink" and (known is None or abs(amount) > abs(known.amount)):
-            strongest[edit.edit, edit.region] = replace(edit, amount=amount, span=None, keyframes=())
+            strongest[edit.target] = replace(edit, amount=amount, span=None, keyframes=())
     return tuple(strongest.values())
 
 
 def references(recipe: Recipe) -> list[Path]:
     """Every file that lends its texture, once, in order."""
     return list(dict.fromkeys(edit.reference for edit in recipe if edit.reference is not None))
+
+
+def fitted_files(recipe: Recipe) -> list[Path]:
+    """Every file of directions and styles, once, in order."""
+    files = [edit.file for edit in recipe if edit.edit in TEXTURES and edit.file is not None]
+    return list(dict.fromkeys(files))
+
+
+def lenders(recipe: Recipe) -> list[Lender]:
+    """What lends its codes to edits, once, in order."""
+    return list(dict.fromkeys(edit.lender for edit in recipe if edit.edit in TEXTURES))
 
 
 def _check_fields(edit: Edit) -> None:
@@ -235,7 +271,8 @@ def _check_times(edit: Edit) -> None:
 
 
 def _found_from(edit: Edit, folder: Path) -> Edit:
-    return edit if edit.reference is None else replace(edit, reference=folder / edit.reference)
+    reference, file = (path and folder / path for path in (edit.reference, edit.file))
+    return replace(edit, reference=reference, file=file)
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from segtalker.editing.recipe import Recipe, references
+from segtalker.editing.fitted import check_fitted
+from segtalker.editing.recipe import TEXTURES, Lender, Recipe, references
 from segtalker.editing.texture import Codes
 from segtalker.errors import ConfigError, FaceNotFound
 from segtalker.extract import FaceReader, style_frames
@@ -29,13 +30,13 @@ _LEAST = 0.0005  # share of the crop below which a region counts as not shown
 
 def read_references(
     recipe: Recipe, backend: FaceBackend, reader: FaceReader, encode: Encode
-) -> dict[Path, Codes]:
+) -> dict[Lender, Codes]:
     """Style codes of every reference of a recipe, averaged over the frames of a clip.
 
     Raises `FaceNotFound` for a reference without a face, or without a region that is wanted of it.
     """
     wanted = {path: [edit.at for edit in recipe if edit.reference == path] for path in references(recipe)}
-    return {path: _read(path, regions, backend, reader, encode) for path, regions in wanted.items()}
+    return {(path, 0): _read(path, regions, backend, reader, encode) for path, regions in wanted.items()}
 
 
 def check_references(recipe: Recipe) -> None:
@@ -44,11 +45,29 @@ def check_references(recipe: Recipe) -> None:
         if not path.is_file():
             raise ConfigError(f"{path}: there is no such reference; name a picture or a video of a face.")
         probe(path)
+    for edit in recipe:
+        if edit.edit in TEXTURES and edit.file is not None:
+            check_fitted(edit.file, edit.edit)
 
 
 def _read(
     path: Path, regions: Collection[Region], backend: FaceBackend, reader: FaceReader, encode: Encode
 ) -> Codes:
+    crops, maps = read_face(path, backend, reader)
+    shown = shown_regions(maps)
+    for region in regions:
+        if not shown[region]:
+            name = region.name.lower()
+            raise FaceNotFound(
+                f"{path}: the reference shows no {name}, so it cannot lend its {name}. Take another picture."
+            )
+    return encode(crops, maps)
+
+
+def read_face(
+    path: Path, backend: FaceBackend, reader: FaceReader
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Crops [K, S, S, 3] and region maps [K, S, S] of the largest face in a picture or a video."""
     frames = {frame.index: frame for frame in _some_frames(path)}
     tracks = track_faces(frames.values(), backend)
     if not tracks:
@@ -58,14 +77,7 @@ def _read(
     crops = reader.cut((frames[index] for index in indices), track)
     parsed = reader.parse(crops, reader.fit(crops))
     maps = merge_raw(np.stack([item.parsed.raw for item in parsed]))
-    shown = shown_regions(maps)
-    for region in regions:
-        if not shown[region]:
-            name = region.name.lower()
-            raise FaceNotFound(
-                f"{path}: the reference shows no {name}, so it cannot lend its {name}. Take another picture."
-            )
-    return encode(np.stack([crop.image for crop in crops]), maps)
+    return np.stack([crop.image for crop in crops]), maps
 
 
 def shown_regions(maps: NDArray[np.uint8]) -> NDArray[np.bool_]:

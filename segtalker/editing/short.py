@@ -4,6 +4,8 @@ blink=0.2/s            natural blinks, 0.2 a second           blink=1.5s      on
 raise_brows=0.6        any edit with its amount               frown           the same with amount 1
 lip=#b3123f@0.7        a region's colour with strength        hair=blond
 hair=ref.jpg@0.7       a region's texture from a picture or video of a face
+hair=random:7@0.5      that of somebody who does not exist, here number 7
+skin=beard.safetensors@0.8   a direction that `segtalker directions fit` found; @-0.8 goes the other way
 frown=0.5:1-2.5        any of them from second 1 to 2.5
 
 Several stand with commas between them; a name with a comma in it wants a file.
@@ -24,6 +26,7 @@ from segtalker.errors import ConfigError
 
 _NUMBER = r"\d+(?:\.\d+)?"
 _SPAN = re.compile(rf"^(.*):({_NUMBER})-({_NUMBER})$")
+_RANDOM = re.compile(r"^random(?::(\d+))?$")
 _STRENGTH = re.compile(r"^(.+)@([^@/\\]+)$")
 
 
@@ -70,6 +73,10 @@ def _look(region: str, value: str, where: str) -> dict[str, Any]:
     values: dict[str, Any] = {"region": region}
     if match := _STRENGTH.match(value):
         value, values["amount"] = match[1], _number(match[2], where)
+    if match := _RANDOM.match(value):
+        return {**values, "edit": "style", "seed": int(match[1] or 0)}
+    if value.endswith(".safetensors"):
+        return {**values, "edit": "direction", "file": value}
     if Path(value).suffix or "/" in value:
         return {**values, "edit": "texture", "reference": value}
     try:

@@ -64,7 +64,7 @@ def principal_axes(points: Floats, count: int) -> tuple[NDArray[np.float64], NDA
     _, sizes, axes = np.linalg.svd(np.asarray(points, np.float64) - mean, full_matrices=False)
     used = max(1, min(count, int((sizes > 1e-9 * max(float(sizes[0]), 1e-30)).sum())))
     signs = np.sign(axes[np.arange(used), np.abs(axes[:used]).argmax(axis=1)])  # svd leaves them open
-    return mean, axes[:used] * signs[:, None]
+    return np.asarray(mean), axes[:used] * signs[:, None]
 
 
 def squared_distances(points: Floats) -> Floats:
