@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from segtalker.compositing.guided import FloatImage
 from segtalker.types import Image
@@ -19,7 +20,7 @@ _LIGHT_POWER, _TINT_POWER = 0.3, 0.15  # of the ratio of two backgrounds' bright
 _LIGHT_FLOOR = 32.0  # levels added to both, so that black gives no infinite ratio
 _LIGHT_RANGE = (0.75, 1.25)
 _LEAK = 0.006  # of the longer side: how near the person the old background is not trusted
-_SURE = 8  # exponent by which colours of soft pixels, which are mixed, count for less
+_SURE = 3  # times that a matte is squared, so that the mixed colours of soft pixels count for little
 _DOUBT = 1e-3  # weight of the old background's estimate, for where nothing else is near
 _LEAST = 0.002  # share of the frame below which a background says nothing about light
 _SMALL = 256  # longer side at which wide means are taken
@@ -47,6 +48,11 @@ class Layers:
     person: FloatImage
     old: FloatImage
 
+    @property
+    def edge(self) -> NDArray[np.bool_]:
+        """[H, W] pixels that are of both."""
+        return (self.matte > 0) & (self.matte < 1)
+
 
 def separate(image: Image, matte: FloatImage) -> Layers:
     """Colours of person and background whose blend by the matte [H, W] is the frame [H, W, 3].
@@ -60,8 +66,12 @@ def separate(image: Image, matte: FloatImage) -> Layers:
     small, share = _resized(frame, size), _resized(matte, size)
     person, old = _share_out(small, share, small, small, _WIDE * max(size))
     full = (matte.shape[1], matte.shape[0])
-    person, old = _share_out(frame, matte, _resized(person, full), _resized(old, full), _NARROW * side)
-    return Layers(matte, person, old)
+    layers = Layers(matte, _resized(person, full), _resized(old, full))
+    means = _share_out(frame, matte, layers.person, layers.old, _NARROW * side, layers.edge)
+    for layer, mean in zip((layers.person, layers.old), means, strict=True):
+        layer[layers.edge] = mean
+    layers.old[matte <= 0] = frame[matte <= 0]
+    return layers
 
 
 def place(
@@ -75,12 +85,14 @@ def place(
     if amount <= 0:
         return image.copy()
     gain = light_gain(layers, behind, light)
-    share = layers.matte[..., None]
-    placed = behind + share * (layers.person * gain - behind)
-    placed = np.where(share >= 1, image * gain, placed)
-    if amount < 1:
-        placed = image + np.float32(amount) * (placed - image)
-    return np.asarray(np.clip(np.rint(placed), 0, 255), np.uint8)
+    lit = np.stack([_table(factor)[image[..., channel]] for channel, factor in enumerate(gain)], -1)
+    result = np.where(layers.matte[..., None] >= 1, lit, _rounded(behind))
+    edge = layers.edge
+    share = layers.matte[edge][:, None]
+    result[edge] = _rounded(share * gain * layers.person[edge] + (1 - share) * behind[edge])
+    return (
+        result if amount >= 1 else _rounded(image + np.float32(amount) * (result.astype(np.float32) - image))
+    )
 
 
 def blurred(image: Image, layers: Layers, deviation: float) -> FloatImage:
@@ -114,22 +126,39 @@ def plain(colour: tuple[int, int, int], size: tuple[int, int]) -> Image:
 
 
 def _share_out(
-    frame: FloatImage, matte: FloatImage, person: FloatImage, old: FloatImage, radius: float
+    frame: FloatImage,
+    matte: FloatImage,
+    person: FloatImage,
+    old: FloatImage,
+    radius: float,
+    chosen: NDArray[np.bool_] | slice = slice(None),
 ) -> tuple[FloatImage, FloatImage]:
-    """Person and background [H, W, 3] of a frame, from the means of known colours within a radius."""
-    share = matte[..., None]
+    """Person and background of the chosen pixels of a frame, from the means of known colours around."""
     reach = 2 * max(2, round(radius)) + 1
-    person, old = _mean(person, matte**_SURE, reach), _mean(old, (1 - matte) ** _SURE, reach)
-    person = np.clip(person + share * (frame - old - share * (person - old)), 0, 255)
-    return np.where(share >= 1, frame, person), np.where(share <= 0, frame, old)
+    person, old = (_mean(*layer, reach, chosen) for layer in ((person, matte), (old, 1 - matte)))
+    share = matte[chosen][..., None]
+    return np.clip(person + share * (frame[chosen] - old - share * (person - old)), 0, 255), old
 
 
-def _mean(picture: FloatImage, weight: FloatImage, reach: int) -> FloatImage:
-    """Weighted mean [H, W, 3] of the colours around each pixel; the whole picture's where there are none."""
+def _mean(
+    picture: FloatImage, share: FloatImage, reach: int, chosen: NDArray[np.bool_] | slice
+) -> FloatImage:
+    """Mean colours around the chosen pixels of what is surely a layer; of all where nothing is."""
+    weight = share
+    for _ in range(_SURE):
+        weight = weight * weight
     total = cv2.blur(picture * weight[..., None], (reach, reach), borderType=cv2.BORDER_REPLICATE)
     sums = cv2.blur(weight, (reach, reach), borderType=cv2.BORDER_REPLICATE)[..., None]
     everywhere = np.float32(1e-5) * np.array(cv2.mean(picture)[:3], np.float32)
-    return np.asarray((total + everywhere) / (sums + np.float32(1e-5)), np.float32)
+    return np.asarray((total[chosen] + everywhere) / (sums[chosen] + np.float32(1e-5)), np.float32)
+
+
+def _table(factor: float) -> NDArray[np.uint8]:
+    return _rounded(np.arange(256, dtype=np.float32) * factor)
+
+
+def _rounded(values: NDArray) -> Image:
+    return values if values.dtype == np.uint8 else np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 def _gaussian(values: FloatImage, deviation: float) -> FloatImage:
