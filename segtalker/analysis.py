@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from segtalker.compositing.plan import FramePlan, make_plan
 from segtalker.editing.fitted import read_fitted
-from segtalker.editing.plan import EditPlan
+from segtalker.editing.plan import EditPlan, copy_backgrounds
 from segtalker.editing.recipe import check_duration
 from segtalker.editing.references import read_references
 from segtalker.errors import FaceNotFound
@@ -85,7 +85,9 @@ def analyse(
     check_duration(cfg.edits, float(everything.duration))
     lent = read_fitted(cfg.edits, networks.hashes["sgi"])
     lent |= read_references(cfg.edits, backend, reader, networks.painter.encode)
-    edits = EditPlan(cfg.edits, lent)
+    edits = EditPlan(cfg.edits, lent, copy_backgrounds(cfg.edits, work.folder))
+    for copy in edits.files.values():
+        work.keep(copy)
     stop = int(everything.source.max()) + 1  # what the output never shows is not looked at
     looked = work.path("tracks")
     with clock("faces"):

@@ -46,18 +46,22 @@ class FrameEdits:
     thickened: float = 0.0
     looks: tuple[tuple[Edit, float], ...] = ()
     """Edits of colour and texture that do something, with their strength."""
+    background: tuple[Edit, float] | None = None
+    """What stands behind the people, where that is something else, with its strength."""
 
     @staticmethod
     def at(recipe: Recipe, time_s: float) -> FrameEdits:
         """What a recipe asks for at a second of the output."""
         level = dict.fromkeys(("raise_brows", "frown", "open_mouth", "thicken_lips"), 0.0)
-        closure, looks = 0.0, []
+        closure, looks, background = 0.0, [], None
         for edit in recipe:
             strength = edit.strength(time_s)
             if edit.edit in ("blink", "close_eyes"):
                 closure = max(closure, strength)
             elif edit.edit in level:
                 level[edit.edit] += strength
+            elif edit.edit == "background":
+                background = (edit, strength) if strength > 0 else background
             elif strength != 0:
                 looks.append((edit, strength))
         return FrameEdits(
@@ -67,6 +71,7 @@ class FrameEdits:
             opened=level["open_mouth"],
             thickened=level["thicken_lips"],
             looks=tuple(looks),
+            background=background,
         )
 
     @property

@@ -7,6 +7,7 @@
       - {edit: texture, region: hair, reference: ref.jpg, keyframes: [[0, 0], [2, 1]]}
       - {edit: style, region: hair, seed: 7, amount: 0.5}           # of somebody who does not exist
       - {edit: direction, region: skin, file: beard.safetensors, amount: 0.8}
+      - {edit: background, file: office.jpg}          # or colour: "#204060", or blur: 20
 
 Everything that can be wrong with a recipe alone is said here, before any work.
 """
@@ -36,6 +37,8 @@ from segtalker.regions import REGION_NAMES, Region
 
 LOOKS = tuple(name for name in REGION_NAMES if name != "background")
 """Regions whose colour and texture can be chosen; the background is no part of the face."""
+MAX_BLUR = 100.0
+"""Thousandths of the frame's height."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ KINDS = {
     "texture": Kind((0.0, 1.0), needs=("region", "reference")),
     "style": Kind((0.0, 1.0), needs=("region",), takes=("seed", "file")),
     "direction": Kind((-2.0, 2.0), needs=("region", "file")),
+    "background": Kind((0.0, 1.0), takes=("file", "colour", "blur", "light")),
 }
 """Edits by name. `open_mouth` and `thicken_lips` are gains: 0.5 makes it half as much again, -0.5 half.
 A direction goes to its second set of pictures by 1, away from it below 0."""
@@ -70,7 +74,7 @@ TEXTURES = ("texture", "style", "direction")
 
 _OWN_FIELDS = {
     "region": None, "colour": None, "reference": None, "rate": None, "times": (), "seed": 0,
-    "file": None,
+    "file": None, "blur": None, "light": None,
 }  # fmt: skip
 """Fields that only some kinds take, with the value that means nothing was given."""
 
@@ -88,7 +92,12 @@ class Edit:
     reference: Path | None = None
     """Picture or video of a face that lends its texture."""
     file: Path | None = None
-    """What `segtalker directions` fitted: a direction, or styles in place of the shipped ones."""
+    """Picture or video that fills the background; a video runs with the output, over and over. Or what
+    `segtalker directions` fitted: a direction, or styles in place of the shipped ones."""
+    blur: float | None = None
+    """Standard deviation of the background's blur at full amount, in thousandths of the frame's height."""
+    light: float | None = None
+    """How far the light on the people follows a new background: 0 leaves them as they are, 1 is the most."""
     rate: float | None = None
     """Natural blinks a second."""
     times: tuple[float, ...] = ()
@@ -223,6 +232,12 @@ def references(recipe: Recipe) -> list[Path]:
     return list(dict.fromkeys(edit.reference for edit in recipe if edit.reference is not None))
 
 
+def backgrounds(recipe: Recipe) -> list[Path]:
+    """Every file that fills a background, once, in order."""
+    files = [edit.file for edit in recipe if edit.edit == "background" and edit.file is not None]
+    return list(dict.fromkeys(files))
+
+
 def fitted_files(recipe: Recipe) -> list[Path]:
     """Every file of directions and styles, once, in order."""
     files = [edit.file for edit in recipe if edit.edit in TEXTURES and edit.file is not None]
@@ -249,6 +264,10 @@ def _check_fields(edit: Edit) -> None:
         raise ValueError("blink: give a rate or times, not both")
     if edit.edit == "blink" and edit.keyframes:
         raise ValueError("blink takes no keyframes; close_eyes does")
+    if edit.edit == "background" and sum(x is not None for x in (edit.file, edit.colour, edit.blur)) != 1:
+        raise ValueError("background takes one of file, colour and blur")
+    if edit.light is not None and edit.blur is not None:
+        raise ValueError("background: a blur does not change the light; leave light out")
 
 
 def _check_amounts(edit: Edit) -> None:
@@ -258,6 +277,10 @@ def _check_amounts(edit: Edit) -> None:
             raise ValueError(f"{edit.edit}: amount {amount:g} is outside {low:g}..{high:g}")
     if edit.rate is not None and not 0 < edit.rate <= MAX_RATE:
         raise ValueError(f"blink: rate {edit.rate:g} is outside 0..{MAX_RATE:g} a second")
+    if edit.blur is not None and not 0 < edit.blur <= MAX_BLUR:
+        raise ValueError(f"background: blur {edit.blur:g} is outside 0..{MAX_BLUR:g}")
+    if edit.light is not None and not 0 <= edit.light <= 1:
+        raise ValueError(f"background: light {edit.light:g} is outside 0..1")
 
 
 def _check_times(edit: Edit) -> None:
@@ -271,7 +294,7 @@ def _check_times(edit: Edit) -> None:
 
 
 def _found_from(edit: Edit, folder: Path) -> Edit:
-    reference, file = (path and folder / path for path in (edit.reference, edit.file))
+    reference, file = (path if path is None else folder / path for path in (edit.reference, edit.file))
     return replace(edit, reference=reference, file=file)
 
 

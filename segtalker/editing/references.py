@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtalker.editing.fitted import check_fitted
-from segtalker.editing.recipe import TEXTURES, Lender, Recipe, references
+from segtalker.editing.recipe import TEXTURES, Lender, Recipe, backgrounds, references
 from segtalker.editing.texture import Codes
 from segtalker.errors import ConfigError, FaceNotFound
 from segtalker.extract import FaceReader, style_frames
@@ -40,10 +40,12 @@ def read_references(
 
 
 def check_references(recipe: Recipe) -> None:
-    """Raise `ConfigError` or `MediaError` where a reference is no picture and no video that can be read."""
-    for path in references(recipe):
+    """Raise `ConfigError` or `MediaError` where a reference or background cannot be read."""
+    wanted = dict.fromkeys(references(recipe), ("reference", "a picture or a video of a face"))
+    wanted |= dict.fromkeys(backgrounds(recipe), ("background", "a picture or a video"))
+    for path, (what, remedy) in wanted.items():
         if not path.is_file():
-            raise ConfigError(f"{path}: there is no such reference; name a picture or a video of a face.")
+            raise ConfigError(f"{path}: there is no such {what}; name {remedy}.")
         probe(path)
     for edit in recipe:
         if edit.edit in TEXTURES and edit.file is not None:

@@ -18,7 +18,7 @@ PRESETS = sorted((Path(__file__).parents[2] / "configs" / "edit").glob("*.yaml")
 
 
 def test_there_are_presets():
-    assert len(PRESETS) >= 8
+    assert len(PRESETS) >= 10
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
