@@ -8,6 +8,8 @@ outside_mean_abs_diff: mean difference outside the edited region's soft edge, le
 identity: likeness to the source's face over that of the plain dub, over edits off the inner face, the worst;
     `embedding` says of what: a recogniser where its weights are here, else proportions and coarse colours.
 flicker_ratio: |frame - mean of its neighbours| inside the edited region over the plain dub's, the worst edit.
+matte_jitter: |matte - mean of its neighbours| at soft edges of the people, 0..1, the worst clip;
+    `matte_jitter_of_network`: the same of the network's answers before they are steadied and refined.
 cost_ratio: seconds of work of a dub with a three-edit recipe over a dub that replaces the whole face, median
     of interleaved pairs.
 """
@@ -25,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._clip import portrait_clip, tone
+from benchmarks._mattes import measure
 from benchmarks._rendering_clips import find_real_clip
 from benchmarks._report import log, main, table
 from segtalker.dub_config import DubConfig
@@ -170,6 +173,13 @@ def score(clip: Path, reference: Path, speech: Path, folder: Path) -> list[dict[
     return rows
 
 
+def edge_jitter(clip: Path, num_frames: int) -> tuple[float, float]:
+    """Jitter of the mattes of a clip's first frames, ours and the network's."""
+    pair = measure([frame.image for frame in read_frames(clip, 0, num_frames)], load_backend(FacesConfig()))
+    log(f"{clip.stem}: matte jitter {pair[0]:.4f}, of the network {pair[1]:.4f}")
+    return pair
+
+
 def cost(clip: Path, reference: Path, speech: Path, folder: Path) -> list[float]:
     """Work of a dub with three edits over one that replaces the face, for each of several pairs."""
     base = DubConfig()
@@ -190,6 +200,7 @@ def run(quick: bool) -> dict[str, Any]:
         reference, speech = folder / "portrait.png", tone(folder / "speech.wav", 0.8 if quick else 4.0)
         clips = [portrait, *([found] if (found := find_real_clip()) else [])]
         rows = [row for clip in clips for row in score(clip, reference, speech, folder)]
+        jitters = [edge_jitter(clip, 15 if quick else 50) for clip in clips]
         ratios = cost(clips[-1], reference, speech, folder)
     table(rows)
     log(f"cost pairs: {', '.join(f'{ratio:.3f}' for ratio in ratios)}")
@@ -197,6 +208,8 @@ def run(quick: bool) -> dict[str, Any]:
         "outside_mean_abs_diff": max(row["outside"] for row in rows),
         "identity": min(row["identity"] for row in rows if row["identity"] is not None),
         "flicker_ratio": float(np.nanmax([row["flicker"] for row in rows])),
+        "matte_jitter": max(ours for ours, _ in jitters),
+        "matte_jitter_of_network": max(network for _, network in jitters),
         "cost_ratio": float(np.median(ratios)),
         "cost_spread": [min(ratios), max(ratios)],
         "embedding": "recogniser" if load_embedder() is not None else "appearance",

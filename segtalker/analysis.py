@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtalker.compositing.plan import FramePlan, make_plan
-from segtalker.editing.plan import EditPlan
+from segtalker.editing.fitted import read_fitted
+from segtalker.editing.plan import EditPlan, copy_backgrounds
 from segtalker.editing.recipe import check_duration
 from segtalker.editing.references import read_references
 from segtalker.errors import FaceNotFound
@@ -82,7 +83,11 @@ def analyse(
 
     everything = make([], [])
     check_duration(cfg.edits, float(everything.duration))
-    edits = EditPlan(cfg.edits, read_references(cfg.edits, backend, reader, networks.painter.encode))
+    lent = read_fitted(cfg.edits, networks.hashes["sgi"])
+    lent |= read_references(cfg.edits, backend, reader, networks.painter.encode)
+    edits = EditPlan(cfg.edits, lent, copy_backgrounds(cfg.edits, work.folder))
+    for copy in edits.files.values():
+        work.keep(copy)
     stop = int(everything.source.max()) + 1  # what the output never shows is not looked at
     looked = work.path("tracks")
     with clock("faces"):

@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import segtalker
-from segtalker import cli_batch, cli_edit, cli_evaluate, cli_prepare, cli_verify, cli_weights
+from segtalker import (
+    cli_batch,
+    cli_directions,
+    cli_edit,
+    cli_evaluate,
+    cli_inspect,
+    cli_prepare,
+    cli_verify,
+    cli_weights,
+)
 from segtalker.cli_arguments import add_overrides
 from segtalker.errors import SegTalkerError, StorageError
 
@@ -196,6 +205,18 @@ COMMANDS: dict[str, Command] = {
         "segtalker edit talk.mp4 --edit blink=0.2/s,lip=red@0.7 -o out.mp4",
         cli_edit.add_arguments,
         cli_edit.run,
+    ),
+    "directions": Command(
+        "Fit a feature, such as a beard, to two folders of pictures, for recipes of edits.",
+        "segtalker directions fit shaved bearded -o beard.safetensors",
+        cli_directions.add_arguments,
+        cli_directions.run,
+    ),
+    "inspect": Command(
+        "Show what is seen in VIDEOs: regions, mattes, style codes by region and by speaker.",
+        "segtalker inspect talk.mp4 other.mp4 --out seen",
+        cli_inspect.add_arguments,
+        cli_inspect.run,
     ),
     "batch": Command(
         "Dub all rows of a manifest; the same command again goes on.",

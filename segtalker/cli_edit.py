@@ -25,8 +25,8 @@ def add_edits(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="RECIPE",
-        help="what to change about the face: a YAML file as in configs/edit, or short forms such as "
-        "blink=0.2/s,lip=red@0.7,hair=ref.jpg@0.7,frown=0.5:1-2.5; may be repeated",
+        help="what to change about the face, or behind it: a YAML file as in configs/edit, or short forms "
+        "such as blink=0.2/s,lip=red@0.7,hair=ref.jpg@0.7,background=blur,frown=0.5:1-2.5; may be repeated",
     )
 
 

@@ -113,6 +113,11 @@ class FaceReader:
         """A reader of the same kind, for another thread."""
         return FaceReader(self._parser, self.size, self._clock)
 
+    def mattes(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Person against background [N, V, V], 0..1, of any pictures [N, V, V, 3]."""
+        with self._clock("matte"):
+            return self._parser.mattes(pictures)
+
     def cut(self, frames: Iterable[Frame], track: FaceTrack) -> list[FaceCrop]:
         """The track's face in each frame; of the frames themselves only one is held at a time."""
         with self._clock("faces"):

@@ -19,7 +19,7 @@ def dubbed_panels(
 ) -> Image:
     """Four panels [256, 1024, 3] of a frame with a new mouth; source and result are whole frames."""
     before, after = (aligned(image, crop_from_frame, PANEL_PX) for image in (source, result))
-    return np.hstack([before, _map_panel(region_map), _map_panel(talking_map), after])
+    return np.hstack([before, map_panel(region_map), map_panel(talking_map), after])
 
 
 def passed_panels(source: Image) -> Image:
@@ -33,6 +33,7 @@ def passed_panels(source: Image) -> Image:
     return np.hstack([panel, np.zeros((PANEL_PX, 2 * PANEL_PX, 3), np.uint8), panel])
 
 
-def _map_panel(region_map: RegionMap) -> Image:
-    size = (PANEL_PX, PANEL_PX)
-    return np.asarray(cv2.resize(colourize(region_map), size, interpolation=cv2.INTER_NEAREST), np.uint8)
+def map_panel(region_map: RegionMap, side: int = PANEL_PX) -> Image:
+    """A region map [S, S] in the colours of the regions, [side, side, 3]."""
+    drawn = cv2.resize(colourize(region_map), (side, side), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(drawn, np.uint8)

@@ -8,7 +8,7 @@ from pathlib import Path
 import segtalker
 from segtalker.config import config_hash
 from segtalker.dub_config import DubConfig, NetworkConfig
-from segtalker.editing.recipe import references
+from segtalker.editing.recipe import backgrounds, fitted_files, references
 from segtalker.editing.references import check_references
 from segtalker.faces.speaker import parse_speaker
 from segtalker.local_stages import LocalStages
@@ -85,5 +85,6 @@ class SegTalker:
         spec = parse_speaker(cfg.speaker)
         if spec.photo is not None and spec.photo.is_file():  # what is on it counts, not where it lies
             cfg, inputs = replace(cfg, speaker="largest"), [*inputs, spec.photo]
-        inputs += [path for path in references(cfg.edits) if path.is_file()]
+        named = references(cfg.edits) + fitted_files(cfg.edits) + backgrounds(cfg.edits)
+        inputs += [path for path in named if path.is_file()]
         return run_key(content_digest(*inputs), config_hash(cfg), *hashes, segtalker.__version__)

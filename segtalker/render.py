@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 
 from segtalker.analysis import Analysis
 from segtalker.audio.source import SampleSource
+from segtalker.compositing.matte import Mattes
 from segtalker.compositing.paste import PasteConfig, Uncovered, compose, paste
 from segtalker.compositing.plan import Chunk, PlannedFrame
 from segtalker.compositing.surroundings import keep_surroundings
+from segtalker.editing.backgrounds import Backgrounds
 from segtalker.editing.frame import FrameEdits, Own, edit_frame
 from segtalker.extract import FaceReader, ParsedCrop, aligned, neighbours
 from segtalker.frames import FrameWindow
@@ -117,18 +119,21 @@ class Renderer:
 
     def frames(self, chunk: Chunk) -> Iterator[RenderedFrame]:
         """Output frames of a chunk; equal whatever was rendered before."""
-        window = FrameWindow(self.source)
-        plan = self.analysis.plan
+        window, plan = FrameWindow(self.source), self.analysis.plan
+        mattes = Mattes(self.reader.mattes, self.source.info.num_frames, [*self.analysis.tracks.values()])
+        backgrounds = Backgrounds(self.analysis.edits, mattes)
         for first in range(chunk.start, chunk.stop, self.cfg.batch):
             planned = [plan[index] for index in range(first, min(first + self.cfg.batch, chunk.stop))]
             with self.clock("decode"):
-                frames = window.get(self._needed(planned))
+                frames = window.get(self._needed(planned) | backgrounds.needed(planned))
+            with self.clock("background"):
+                backgrounds.prepare(planned, frames)
             dubbed: dict[int, RenderedFrame] = {}
             for track_id in sorted({item.track_id for item in planned if item.track_id is not None}):
                 items = [item for item in planned if item.track_id == track_id]
-                dubbed.update(self._dub(track_id, items, frames))
+                dubbed.update(self._dub(track_id, items, frames, backgrounds))
             for item in planned:
-                yield dubbed.get(item.index) or self._pass(frames[item.source_index].image)
+                yield dubbed.get(item.index) or self._pass(item, frames, backgrounds)
 
     def _needed(self, planned: Sequence[PlannedFrame]) -> set[int]:
         """Source frames of a batch, with the neighbours that its maps depend on."""
@@ -139,7 +144,11 @@ class Renderer:
         return needed
 
     def _dub(
-        self, track_id: int, items: Sequence[PlannedFrame], frames: Mapping[int, Frame]
+        self,
+        track_id: int,
+        items: Sequence[PlannedFrame],
+        frames: Mapping[int, Frame],
+        backgrounds: Backgrounds,
     ) -> dict[int, RenderedFrame]:
         """Output index -> finished frame, for frames of one track."""
         person, track = self.analysis.people[track_id], self.analysis.tracks[track_id]
@@ -156,6 +165,9 @@ class Renderer:
             source = frames[item.source_index].image
             with self.clock("paste"):
                 image = self._finish(source, faces[i], person, talking[i], painted[i], edits[i])
+            with self.clock("background"):
+                image = backgrounds.put(image, item)
+            with self.clock("paste"):
                 panels = None
                 if self.save_panels:
                     shown = edits[i].shape_face(talking[i], faces[i].crop.landmarks)
@@ -245,7 +257,11 @@ class Renderer:
     def _panels(self, source: Image, result: Image, face: ParsedCrop, talking_map: RegionMap) -> Image:
         return dubbed_panels(source, result, face.crop.crop_from_frame, face.parsed.region_map, talking_map)
 
-    def _pass(self, image: Image) -> RenderedFrame:
+    def _pass(
+        self, item: PlannedFrame, frames: Mapping[int, Frame], backgrounds: Backgrounds
+    ) -> RenderedFrame:
+        with self.clock("background"):
+            image = backgrounds.put(frames[item.source_index].image, item)
         return RenderedFrame(image, passed_panels(image) if self.save_panels else None)
 
 

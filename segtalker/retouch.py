@@ -62,7 +62,7 @@ def edit_picture(cfg: DubConfig, info: VideoInfo, stages: Stages) -> Image:
     """The edited picture [H, W, 3] of a still, at its own size; `cfg.render.mouth` should be `keep`."""
     check_references(cfg.edits)
     clock, source, networks = StageClock(), VideoSource(info), stages.networks
-    moment = Speech(Path("no speech"), int(SAMPLE_RATE / STILL_RATE))  # one frame long, never heard
+    moment = Speech.unheard(1 / STILL_RATE)  # one frame long
     reader = FaceReader(stages.parser, networks.painter.size, clock)
     with tempfile.TemporaryDirectory() as folder:
         work = Workspace(Path(folder), stays=True)

@@ -12,15 +12,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segtalker.compositing.guided import FloatImage, guided
 from segtalker.faces.align import apply_affine, invert_affine, scale_affine, warp_image
 from segtalker.regions import Region
 from segtalker.types import Affine, Image, Points, RegionMap
 
-FloatImage = NDArray[np.float32]
-
 _EDGE = 2.0  # map pixels over which an edge may follow the picture
 _BORDER = 0.05  # part of the crop's side over which regions that leave it fade out
-_SHARP = 4e-4  # squared contrast (of 0..1) below which an edge of the guide is ignored
 _GLOSS = (82.0, 97.0)  # lightness between which highlights keep their own colour
 _CONTRAST = (0.8, 1.3)  # least and most by which contrast follows lightness
 
@@ -45,7 +43,7 @@ def soft_region(
     if outlines:
         weight = _filled(outlines, size)
     grey = cv2.cvtColor(guide, cv2.COLOR_RGB2GRAY).astype(np.float32) / np.float32(255)
-    weight = _guided(weight, grey, max(1, round(_EDGE * size / side)))
+    weight = guided(weight, grey, max(1, round(_EDGE * size / side)))
     weight = np.clip(1.25 * weight - 0.125, 0, 1) * limit * _border(size)
     return np.asarray(np.where(weight < 1 / 255, 0, weight), np.float32)
 
@@ -135,17 +133,6 @@ def add_change(frame: Image, change: FloatImage, crop_from_frame: Affine) -> Ima
     old = frame[top:bottom, left:right]
     result[top:bottom, left:right] = np.clip(np.rint(old + moved), 0, 255).astype(np.uint8)
     return result
-
-
-def _guided(weight: NDArray[np.floating], guide: NDArray[np.floating], radius: int) -> FloatImage:
-    """The guided filter of a weight [H, W] with a grey guide [H, W], both 0..1."""
-
-    def mean(values: NDArray) -> NDArray:
-        return cv2.blur(values, (2 * radius + 1, 2 * radius + 1))
-
-    average, level = mean(weight), mean(guide)
-    slope = (mean(weight * guide) - average * level) / (mean(guide * guide) - level * level + _SHARP)
-    return np.asarray(mean(slope) * guide + mean(average - slope * level), np.float32)
 
 
 def _filled(outlines: Sequence[Points], size: int) -> FloatImage:

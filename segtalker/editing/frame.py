@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -23,8 +22,8 @@ from segtalker.compositing.paste import paste
 from segtalker.editing import lids, ops
 from segtalker.editing.brows import brow_field
 from segtalker.editing.colours import parse_colour
-from segtalker.editing.recipe import Edit, Recipe
-from segtalker.editing.texture import Codes, blend_codes, covered
+from segtalker.editing.recipe import TEXTURES, Edit, Lender, Recipe
+from segtalker.editing.texture import Codes, blend_codes, covered, move_codes
 from segtalker.extract import aligned
 from segtalker.faces.mesh import BROW_L, BROW_R, EYE_L, EYE_R
 from segtalker.regions import Region
@@ -47,19 +46,23 @@ class FrameEdits:
     thickened: float = 0.0
     looks: tuple[tuple[Edit, float], ...] = ()
     """Edits of colour and texture that do something, with their strength."""
+    background: tuple[Edit, float] | None = None
+    """What stands behind the people, where that is something else, with its strength."""
 
     @staticmethod
     def at(recipe: Recipe, time_s: float) -> FrameEdits:
         """What a recipe asks for at a second of the output."""
         level = dict.fromkeys(("raise_brows", "frown", "open_mouth", "thicken_lips"), 0.0)
-        closure, looks = 0.0, []
+        closure, looks, background = 0.0, [], None
         for edit in recipe:
             strength = edit.strength(time_s)
             if edit.edit in ("blink", "close_eyes"):
                 closure = max(closure, strength)
             elif edit.edit in level:
                 level[edit.edit] += strength
-            elif strength > 0:
+            elif edit.edit == "background":
+                background = (edit, strength) if strength > 0 else background
+            elif strength != 0:
                 looks.append((edit, strength))
         return FrameEdits(
             closure=closure,
@@ -68,6 +71,7 @@ class FrameEdits:
             opened=level["open_mouth"],
             thickened=level["thicken_lips"],
             looks=tuple(looks),
+            background=background,
         )
 
     @property
@@ -78,7 +82,7 @@ class FrameEdits:
     @property
     def textures(self) -> tuple[tuple[Edit, float], ...]:
         """The looks that want other style codes."""
-        return tuple(look for look in self.looks if look[0].reference is not None)
+        return tuple(look for look in self.looks if look[0].edit in TEXTURES)
 
     @property
     def moving(self) -> bool:
@@ -94,11 +98,11 @@ class FrameEdits:
         moved = ops.move_brows(region_map, landmarks, self.raised, self.knitted)
         return ops.close_eyes(moved, landmarks, self.closure)
 
-    def codes(self, codes_RLD: Codes, references: Mapping[Path, Codes]) -> Codes:
-        """The style codes of this frame."""
+    def codes(self, codes_RLD: Codes, lent: Mapping[Lender, Codes]) -> Codes:
+        """The style codes of this frame; lent: as in `EditPlan`."""
         for edit, strength in self.textures:
-            assert edit.reference is not None
-            codes_RLD = blend_codes(codes_RLD, references[edit.reference], covered(edit.at), strength)
+            change = move_codes if edit.edit == "direction" else blend_codes
+            codes_RLD = change(codes_RLD, lent[edit.lender], covered(edit.at), strength)
         return codes_RLD
 
 
@@ -132,7 +136,12 @@ def edit_frame(
     points = landmarks * (size / len(region_map))
     change = np.zeros(crop.shape, np.float32)
     for edit, strength in edits.looks:
-        change += strength * _look(edit, crop, region_map, points, own, painted)
+        if edit.edit not in TEXTURES:
+            change += strength * _recolour(edit, crop, region_map, points, own)
+    if edits.textures:
+        assert painted is not None
+        weights = [_weight(edit, crop, region_map, points) for edit, _ in edits.textures]
+        change += retexturing(*painted, np.max(weights, axis=0))  # the codes have the strengths in them
     if edits.looks:
         image = add_change(image, change, crop_from_frame)
     if edits.moving:
@@ -142,21 +151,15 @@ def edit_frame(
     return image
 
 
-def _look(
-    edit: Edit,
-    crop: Image,
-    region_map: RegionMap,
-    points: Points,
-    own: Own,
-    painted: tuple[Image, Image] | None,
-) -> FloatImage:
-    """What one look at full strength adds to a crop [H, H, 3]."""
-    regions = covered(edit.at)
+def _weight(edit: Edit, crop: Image, region_map: RegionMap, points: Points) -> NDArray[np.float32]:
+    """Where a look shows in a crop [H, H, 3]: [H, H], 0..1."""
     outlines = [points[list(outline)] for outline in _OUTLINES.get(edit.at, ())]
-    weight = soft_region(region_map, regions, crop, outlines)
-    if edit.reference is not None:
-        assert painted is not None
-        return retexturing(*painted, weight)
+    return soft_region(region_map, covered(edit.at), crop, outlines)
+
+
+def _recolour(edit: Edit, crop: Image, region_map: RegionMap, points: Points, own: Own) -> FloatImage:
+    """What a colour at full strength adds to a crop [H, H, 3]."""
+    regions = covered(edit.at)
     mean = mean_colour(own.crop, own.region_map, regions)
     if mean is None:
         mean = mean_colour(crop, region_map, regions)
@@ -164,6 +167,7 @@ def _look(
         return np.zeros(crop.shape, np.float32)
     assert edit.colour is not None
     colour, light = parse_colour(edit.colour), exposure_of(own.crop, own.region_map)
+    weight = _weight(edit, crop, region_map, points)
     return recolouring(crop, weight, colour, mean, light, edit.at is Region.EYES)
 
 

@@ -5,6 +5,9 @@
       - {edit: raise_brows, amount: 0.6, span: [1.0, 2.5], ease: 0.4}
       - {edit: recolour, region: lip, colour: "#b3123f", amount: 0.7}
       - {edit: texture, region: hair, reference: ref.jpg, keyframes: [[0, 0], [2, 1]]}
+      - {edit: style, region: hair, seed: 7, amount: 0.5}           # of somebody who does not exist
+      - {edit: direction, region: skin, file: beard.safetensors, amount: 0.8}
+      - {edit: background, file: office.jpg}          # or colour: "#204060", or blur: 20
 
 Everything that can be wrong with a recipe alone is said here, before any work.
 """
@@ -34,6 +37,8 @@ from segtalker.regions import REGION_NAMES, Region
 
 LOOKS = tuple(name for name in REGION_NAMES if name != "background")
 """Regions whose colour and texture can be chosen; the background is no part of the face."""
+MAX_BLUR = 100.0
+"""Thousandths of the frame's height."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +62,20 @@ KINDS = {
     "thicken_lips": Kind((-0.5, 1.0)),
     "recolour": Kind((0.0, 1.0), needs=("region", "colour")),
     "texture": Kind((0.0, 1.0), needs=("region", "reference")),
+    "style": Kind((0.0, 1.0), needs=("region",), takes=("seed", "file")),
+    "direction": Kind((-2.0, 2.0), needs=("region", "file")),
+    "background": Kind((0.0, 1.0), takes=("file", "colour", "blur", "light")),
 }
-"""Edits by name. `open_mouth` and `thicken_lips` are gains: 0.5 makes it half as much again, -0.5 half."""
+"""Edits by name. `open_mouth` and `thicken_lips` are gains: 0.5 makes it half as much again, -0.5 half.
+A direction goes to its second set of pictures by 1, away from it below 0."""
 
-_OWN_FIELDS = {"region": None, "colour": None, "reference": None, "rate": None, "times": (), "seed": 0}
+TEXTURES = ("texture", "style", "direction")
+"""Edits of style codes."""
+
+_OWN_FIELDS = {
+    "region": None, "colour": None, "reference": None, "rate": None, "times": (), "seed": 0,
+    "file": None, "blur": None, "light": None,
+}  # fmt: skip
 """Fields that only some kinds take, with the value that means nothing was given."""
 
 
@@ -76,12 +91,19 @@ class Edit:
     """`#rrggbb` or a name of `colours.NAMES`."""
     reference: Path | None = None
     """Picture or video of a face that lends its texture."""
+    file: Path | None = None
+    """Picture or video that fills the background; a video runs with the output, over and over. Or what
+    `segtalker directions` fitted: a direction, or styles in place of the shipped ones."""
+    blur: float | None = None
+    """Standard deviation of the background's blur at full amount, in thousandths of the frame's height."""
+    light: float | None = None
+    """How far the light on the people follows a new background: 0 leaves them as they are, 1 is the most."""
     rate: float | None = None
     """Natural blinks a second."""
     times: tuple[float, ...] = ()
     """Seconds at which blinks begin, in place of natural ones."""
     seed: int = 0
-    """Of natural blinks."""
+    """Of natural blinks; of a style, the number of the person who is drawn."""
     span: Span | None = None
     """Seconds of the output; all of it by default."""
     ease: float = 0.25
@@ -118,6 +140,16 @@ class Edit:
         return Region[self.region.upper()]
 
     @property
+    def lender(self) -> Lender:
+        """What lends its codes to an edit of style codes."""
+        return self.reference or self.file, self.seed
+
+    @property
+    def target(self) -> tuple[str | Path | None, ...]:
+        """What only one edit may change at a time; directions add up."""
+        return self.edit, self.region, self.file if self.edit == "direction" else None
+
+    @property
     def window(self) -> Span:
         """Seconds outside of which the edit does nothing."""
         if self.keyframes:
@@ -132,12 +164,14 @@ class Edit:
 
 
 Recipe = tuple[Edit, ...]
+Lender = tuple[Path | None, int]
+"""A file, or None for the styles that are shipped, and the seed of what is drawn from it."""
 
 
 def check_conflicts(recipe: Recipe) -> None:
     """Raise `ValueError` where two edits of one kind want the same thing at the same time."""
     for (i, first), (j, second) in combinations(enumerate(recipe), 2):
-        if (first.edit, first.region) != (second.edit, second.region):
+        if first.target != second.target:
             continue
         start = max(first.window[0], second.window[0])
         if start < min(first.window[1], second.window[1]):
@@ -184,18 +218,35 @@ class RecipeFile:
 
 def at_full(recipe: Recipe) -> Recipe:
     """The same edits as a still picture shows them: at their strongest, at any time, without blinks."""
-    strongest: dict[tuple[str, str | None], Edit] = {}
+    strongest: dict[tuple[str | Path | None, ...], Edit] = {}
     for edit in recipe:
         amount = max((level for _, level in edit.keyframes), key=abs, default=edit.amount)
-        known = strongest.get((edit.edit, edit.region))
+        known = strongest.get(edit.target)
         if edit.edit != "blink" and (known is None or abs(amount) > abs(known.amount)):
-            strongest[edit.edit, edit.region] = replace(edit, amount=amount, span=None, keyframes=())
+            strongest[edit.target] = replace(edit, amount=amount, span=None, keyframes=())
     return tuple(strongest.values())
 
 
 def references(recipe: Recipe) -> list[Path]:
     """Every file that lends its texture, once, in order."""
     return list(dict.fromkeys(edit.reference for edit in recipe if edit.reference is not None))
+
+
+def backgrounds(recipe: Recipe) -> list[Path]:
+    """Every file that fills a background, once, in order."""
+    files = [edit.file for edit in recipe if edit.edit == "background" and edit.file is not None]
+    return list(dict.fromkeys(files))
+
+
+def fitted_files(recipe: Recipe) -> list[Path]:
+    """Every file of directions and styles, once, in order."""
+    files = [edit.file for edit in recipe if edit.edit in TEXTURES and edit.file is not None]
+    return list(dict.fromkeys(files))
+
+
+def lenders(recipe: Recipe) -> list[Lender]:
+    """What lends its codes to edits, once, in order."""
+    return list(dict.fromkeys(edit.lender for edit in recipe if edit.edit in TEXTURES))
 
 
 def _check_fields(edit: Edit) -> None:
@@ -213,6 +264,10 @@ def _check_fields(edit: Edit) -> None:
         raise ValueError("blink: give a rate or times, not both")
     if edit.edit == "blink" and edit.keyframes:
         raise ValueError("blink takes no keyframes; close_eyes does")
+    if edit.edit == "background" and sum(x is not None for x in (edit.file, edit.colour, edit.blur)) != 1:
+        raise ValueError("background takes one of file, colour and blur")
+    if edit.light is not None and edit.blur is not None:
+        raise ValueError("background: a blur does not change the light; leave light out")
 
 
 def _check_amounts(edit: Edit) -> None:
@@ -222,6 +277,10 @@ def _check_amounts(edit: Edit) -> None:
             raise ValueError(f"{edit.edit}: amount {amount:g} is outside {low:g}..{high:g}")
     if edit.rate is not None and not 0 < edit.rate <= MAX_RATE:
         raise ValueError(f"blink: rate {edit.rate:g} is outside 0..{MAX_RATE:g} a second")
+    if edit.blur is not None and not 0 < edit.blur <= MAX_BLUR:
+        raise ValueError(f"background: blur {edit.blur:g} is outside 0..{MAX_BLUR:g}")
+    if edit.light is not None and not 0 <= edit.light <= 1:
+        raise ValueError(f"background: light {edit.light:g} is outside 0..1")
 
 
 def _check_times(edit: Edit) -> None:
@@ -235,7 +294,8 @@ def _check_times(edit: Edit) -> None:
 
 
 def _found_from(edit: Edit, folder: Path) -> Edit:
-    return edit if edit.reference is None else replace(edit, reference=folder / edit.reference)
+    reference, file = (path if path is None else folder / path for path in (edit.reference, edit.file))
+    return replace(edit, reference=reference, file=file)
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:

@@ -4,6 +4,9 @@ blink=0.2/s            natural blinks, 0.2 a second           blink=1.5s      on
 raise_brows=0.6        any edit with its amount               frown           the same with amount 1
 lip=#b3123f@0.7        a region's colour with strength        hair=blond
 hair=ref.jpg@0.7       a region's texture from a picture or video of a face
+hair=random:7@0.5      that of somebody who does not exist, here number 7
+skin=beard.safetensors@0.8   a direction that `segtalker directions fit` found; @-0.8 goes the other way
+background=office.jpg  a picture or video behind the person   background=#204060@0.5, background=blur@0.6
 frown=0.5:1-2.5        any of them from second 1 to 2.5
 
 Several stand with commas between them; a name with a comma in it wants a file.
@@ -22,8 +25,11 @@ from segtalker.editing.colours import parse_colour
 from segtalker.editing.recipe import KINDS, LOOKS, Edit, Recipe, check_conflicts, load_recipe
 from segtalker.errors import ConfigError
 
+USUAL_BLUR = 20.0
+"""Thousandths of the frame's height, at full strength."""
 _NUMBER = r"\d+(?:\.\d+)?"
 _SPAN = re.compile(rf"^(.*):({_NUMBER})-({_NUMBER})$")
+_RANDOM = re.compile(r"^random(?::(\d+))?$")
 _STRENGTH = re.compile(r"^(.+)@([^@/\\]+)$")
 
 
@@ -56,6 +62,12 @@ def _read_one(text: str) -> Edit:
         values |= _look(name, value, where)
     elif name == "blink":
         values |= {"edit": name, **_blink(value, where)}
+    elif name == "background":
+        if not value:
+            raise ConfigError(
+                f"{where}: say what it shall be, as in background=office.jpg or background=blur."
+            )
+        values |= _background(value, where)
     else:
         if name not in KINDS:
             raise ConfigError(f"{where}: {_nothing_called(name)}")
@@ -67,16 +79,44 @@ def _read_one(text: str) -> Edit:
 
 def _look(region: str, value: str, where: str) -> dict[str, Any]:
     """The colour or the texture of a region, with its strength."""
-    values: dict[str, Any] = {"region": region}
-    if match := _STRENGTH.match(value):
-        value, values["amount"] = match[1], _number(match[2], where)
-    if Path(value).suffix or "/" in value:
+    value, amount = _with_strength(value, where)
+    values = {"region": region, **amount}
+    if match := _RANDOM.match(value):
+        return {**values, "edit": "style", "seed": int(match[1] or 0)}
+    if value.endswith(".safetensors"):
+        return {**values, "edit": "direction", "file": value}
+    if _names_file(value):
         return {**values, "edit": "texture", "reference": value}
-    try:
-        parse_colour(value)
-    except ValueError as error:
-        raise ConfigError(f"{where}: {error}, or a file.") from None
+    _check_colour(value, where, "or a file")
     return {**values, "edit": "recolour", "colour": value}
+
+
+def _background(value: str, where: str) -> dict[str, Any]:
+    """What stands behind a person, with its strength."""
+    value, amount = _with_strength(value, where)
+    values: dict[str, Any] = {"edit": "background", **amount}
+    if value == "blur":
+        return {**values, "blur": USUAL_BLUR}
+    if _names_file(value):
+        return {**values, "file": value}
+    _check_colour(value, where, "blur, or a file")
+    return {**values, "colour": value}
+
+
+def _with_strength(value: str, where: str) -> tuple[str, dict[str, float]]:
+    match = _STRENGTH.match(value)
+    return (match[1], {"amount": _number(match[2], where)}) if match else (value, {})
+
+
+def _names_file(value: str) -> bool:
+    return bool(Path(value).suffix) or "/" in value
+
+
+def _check_colour(text: str, where: str, otherwise: str) -> None:
+    try:
+        parse_colour(text)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}, {otherwise}.") from None
 
 
 def _blink(value: str, where: str) -> dict[str, Any]:

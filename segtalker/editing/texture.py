@@ -28,3 +28,11 @@ def blend_codes(codes_RLD: Codes, reference_RLD: Codes, regions: Sequence[Region
     rows = list(regions)
     blended[rows] += np.float32(amount) * (reference_RLD[rows] - codes_RLD[rows])
     return blended
+
+
+def move_codes(codes_RLD: Codes, direction_RLD: Codes, regions: Sequence[Region], amount: float) -> Codes:
+    """Codes with those of some regions moved along a direction."""
+    moved = codes_RLD.copy()
+    rows = list(regions)
+    moved[rows] += np.float32(amount) * direction_RLD[rows]
+    return moved

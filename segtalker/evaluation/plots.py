@@ -1,22 +1,20 @@
 """Plots of an evaluation as small self-contained SVG files: bars with intervals, two methods by video.
 
-Written by hand, since a plotting library would weigh more than this package. Text takes the reader's own
-sans-serif font; colours are those of Okabe and Ito, which colour-blind people tell apart.
+Written by hand (`segtalker.svg`), since a plotting library would weigh more than this package.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 
 from segtalker.evaluation.columns import REFERENCE_ROWS, Column, column
 from segtalker.evaluation.results import Evaluation, MethodResult
 from segtalker.evaluation.statistics import Estimate, shared_values
+from segtalker.svg import COLOURS, INK, dot, line, svg, text
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8B6914")
 _REFERENCE = "#9a9a9a"
-_INK, _PALE, _FRAME = "#222222", "#e4e4e4", "#888888"
+_PALE, _FRAME = "#e4e4e4", "#888888"
 _ROW, _LABELS, _PLOT, _VALUES, _TOP, _BOTTOM = 24, 180, 300, 150, 34, 30
 _SIDE, _LEFT, _UNDER = 330, 62, 50
 _MOST_OVER = 2.0
@@ -48,13 +46,13 @@ def bars(evaluation: Evaluation, figure: Column) -> str:
     rows = [(method, estimate) for method, estimate in found if estimate is not None]
     scale = _Scale.over([0.0, *_ends_worth_showing(rows, figure)], _LABELS, _LABELS + _PLOT)
     bottom = _TOP + _ROW * len(rows)
-    parts = [_text(8, 20, figure.title, size=14, weight="bold"), *_grid(scale, _TOP, bottom)]
+    parts = [text(8, 20, figure.title, size=14, weight="bold"), *_grid(scale, _TOP, bottom)]
     places = {result.method: place for place, result in enumerate(evaluation.own_methods())}
     for place, (method, estimate) in enumerate(rows):
         top = _TOP + _ROW * place
-        parts.append(_text(_LABELS - 8, top + 16, _short(method, _LABELS - 16), anchor="end"))
+        parts.append(text(_LABELS - 8, top + 16, _short(method, _LABELS - 16), anchor="end"))
         parts += _bar(scale, top, estimate, figure, _colour(method, places))
-    return _svg(_LABELS + _PLOT + _VALUES, bottom + _BOTTOM, parts, f"{figure.title} by method")
+    return svg(_LABELS + _PLOT + _VALUES, bottom + _BOTTOM, parts, f"{figure.title} by method")
 
 
 def scatter(first: MethodResult, second: MethodResult, figure: Column) -> str | None:
@@ -69,28 +67,26 @@ def scatter(first: MethodResult, second: MethodResult, figure: Column) -> str | 
     size = _LEFT + _SIDE
     across = _Scale.over(ends, _LEFT, size)
     up = _Scale(across.low, across.high, _TOP + _SIDE, _TOP)
-    parts = [_text(8, 20, f"{figure.title}, by video", size=14, weight="bold")]
+    parts = [text(8, 20, f"{figure.title}, by video", size=14, weight="bold")]
     parts += _grid(across, _TOP, _TOP + _SIDE)
     for tick in up.ticks():
-        parts.append(_line(_LEFT, up(tick), size, up(tick), _PALE))
-        parts.append(_text(_LEFT - 6, up(tick) + 4, _tick(tick), anchor="end", size=11))
+        parts.append(line(_LEFT, up(tick), size, up(tick), _PALE))
+        parts.append(text(_LEFT - 6, up(tick) + 4, _tick(tick), anchor="end", size=11))
     parts.append(
-        _line(across(across.low), up(across.low), across(across.high), up(across.high), _FRAME, "4 3")
+        line(across(across.low), up(across.low), across(across.high), up(across.high), _FRAME, "4 3")
     )
     for video, (x, y) in values.items():
-        place = f'cx="{across(x * figure.scale):.1f}" cy="{up(y * figure.scale):.1f}"'
         told = f"{video}: {_tick(x * figure.scale)} and {_tick(y * figure.scale)}"
-        dot = f'<circle {place} r="4" fill="{_COLOURS[0]}" fill-opacity="0.65">'
-        parts.append(f"{dot}<title>{escape(told)}</title></circle>")
+        parts.append(dot(across(x * figure.scale), up(y * figure.scale), COLOURS[0], told))
     parts.append(
-        _text(
+        text(
             _LEFT + _SIDE / 2, _TOP + _SIDE + 36, _short(first.method, _SIDE), anchor="middle", weight="bold"
         )
     )
     name = _short(second.method, _SIDE)
-    parts.append(_text(0, 0, name, "middle", weight="bold", turn=(16, _TOP + _SIDE / 2)))
+    parts.append(text(0, 0, name, "middle", weight="bold", turn=(16, _TOP + _SIDE / 2)))
     label = f"{figure.title} of {first.method} and {second.method} by video"
-    return _svg(size + 20, _TOP + _SIDE + _UNDER, parts, label)
+    return svg(size + 20, _TOP + _SIDE + _UNDER, parts, label)
 
 
 class _Scale:
@@ -146,21 +142,21 @@ def _bar(scale: _Scale, top: float, estimate: Estimate, figure: Column, colour: 
     elif estimate.low is not None and estimate.high is not None and estimate.low < estimate.high:
         ends = estimate.low * figure.scale, estimate.high * figure.scale
         (low, high), middle = map(scale, ends), top + 12
-        yield _line(low, middle, high, middle, _INK)
-        yield _line(low, middle - 4, low, middle + 4, _INK)
-        yield _line(high, middle - 4, high, middle + 4, _INK)
+        yield line(low, middle, high, middle, INK)
+        yield line(low, middle - 4, low, middle + 4, INK)
+        yield line(high, middle - 4, high, middle + 4, INK)
         label += f" [{ends[0]:.{figure.digits}f}, {ends[1]:.{figure.digits}f}]"
-    yield _text(_LABELS + _PLOT + 8, top + 16, label, size=11)
+    yield text(_LABELS + _PLOT + 8, top + 16, label, size=11)
 
 
 def _grid(scale: _Scale, top: float, bottom: float) -> Iterator[str]:
     for tick in scale.ticks():
-        yield _line(scale(tick), top, scale(tick), bottom, _FRAME if tick == 0 else _PALE)
-        yield _text(scale(tick), bottom + 16, _tick(tick), anchor="middle", size=11)
+        yield line(scale(tick), top, scale(tick), bottom, _FRAME if tick == 0 else _PALE)
+        yield text(scale(tick), bottom + 16, _tick(tick), anchor="middle", size=11)
 
 
 def _colour(method: str, places: Mapping[str, int]) -> str:
-    return _REFERENCE if method in REFERENCE_ROWS else _COLOURS[places[method] % len(_COLOURS)]
+    return _REFERENCE if method in REFERENCE_ROWS else COLOURS[places[method] % len(COLOURS)]
 
 
 def _tick(value: float) -> str:
@@ -170,34 +166,3 @@ def _tick(value: float) -> str:
 def _short(name: str, width: float) -> str:
     letters = int(width / _LETTER)
     return name if len(name) <= letters else f"{name[: letters - 1]}…"
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, dashes: str = "") -> str:
-    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
-    ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-    return f'<line {ends} stroke="{colour}"{dashed}/>'
-
-
-def _text(
-    x: float,
-    y: float,
-    text: str,
-    anchor: str = "start",
-    size: int = 12,
-    weight: str = "normal",
-    turn: tuple[float, float] | None = None,
-) -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}"'
-    if turn is not None:
-        place = f'transform="translate({turn[0]:.1f} {turn[1]:.1f}) rotate(-90)"'
-    style = f'text-anchor="{anchor}" font-size="{size}" font-weight="{weight}" fill="{_INK}"'
-    return f"<text {place} {style}>{escape(text)}</text>"
-
-
-def _svg(width: float, height: float, parts: Sequence[str], label: str) -> str:
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
-        f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label, quote=True)}" '
-        f'font-family="system-ui, sans-serif">'
-    )
-    return "\n".join([head, '<rect width="100%" height="100%" fill="#ffffff"/>', *parts, "</svg>"]) + "\n"

@@ -38,6 +38,11 @@ class Speech:
     path: Path
     num_samples: int
 
+    @staticmethod
+    def unheard(duration: Fraction) -> Speech:
+        """A length of time for an analysis of pictures alone; it has no samples to listen to."""
+        return Speech(Path("no speech"), max(1, int(duration * SAMPLE_RATE)))
+
     @property
     def duration(self) -> Fraction:
         """Seconds."""

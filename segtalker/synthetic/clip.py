@@ -36,6 +36,10 @@ class LabelNoise:
     """Probability that a clip's neck is background."""
 
 
+EXACT = LabelNoise(jitter=0.0, drift=0.0, crop_offset=0.0, lost_ears=0.0, lost_neck=0.0)
+"""No errors."""
+
+
 @dataclass(frozen=True)
 class Performance:
     """A person through a clip, in picture coordinates of about the unit crop."""

@@ -51,11 +51,20 @@ class _Scene:
 class Renderer:
     """Renders the frames of one performance. Textures are made once and travel with the person."""
 
-    def __init__(self, performance: Performance, resolution: int = 128, supersampling: int = 2) -> None:
-        """resolution: pixels of a unit crop in the pictures to come, which sets how fine the skin is."""
+    def __init__(
+        self,
+        performance: Performance,
+        resolution: int = 128,
+        supersampling: int = 2,
+        look: Appearance | None = None,
+    ) -> None:
+        """resolution: pixels of a unit crop in the pictures to come, which sets how fine the skin is.
+
+        look: of the person, their own by default.
+        """
         seed = performance.identity.seed
         self.performance = performance
-        self.look: Appearance = random_appearance(seed)
+        self.look: Appearance = look or random_appearance(seed)
         self._seed, self._factor = seed, supersampling
         self._light = Light(self.look)
         fineness = int(np.clip(1.2 * resolution * supersampling, 200, 640))

@@ -17,7 +17,7 @@ from segtalker.data.shards import FPS
 from segtalker.faces.align import apply_affine
 from segtalker.media.write import EncodeConfig, encode_audio, mux, write_segment
 from segtalker.synthetic.acoustics import AcousticsConfig
-from segtalker.synthetic.clip import LabelNoise, Performance, perform
+from segtalker.synthetic.clip import EXACT, Performance, perform
 from segtalker.synthetic.identity import Identity, random_identity
 from segtalker.synthetic.motion import Style, random_style
 from segtalker.synthetic.plan import SPLITS, ClipPlan, SynthConfig
@@ -28,7 +28,6 @@ from segtalker.synthetic.voices import UNSEEN_VOICES
 from segtalker.types import Affine, Image
 
 _FRAME_SIZES = ((360, 360), (480, 360), (640, 360), (640, 480))
-_EXACT = LabelNoise(jitter=0.0, drift=0.0, crop_offset=0.0, lost_ears=0.0, lost_neck=0.0)
 _DEMO_SIZE = (360, 360)
 _DEMO_IDENTITY = 945
 
@@ -69,7 +68,7 @@ def write_clip(
     `landmarks` [T, 468, 2] (frame pixels) and `crop_from_frame` [T, 2, 3] (to the unit crop).
     """
     frames = int(speech.duration_s * FPS + 1e-6)
-    performance = perform(identity, speech.phones, np.arange(frames) / FPS, seed, style, _EXACT)
+    performance = perform(identity, speech.phones, np.arange(frames) / FPS, seed, style, EXACT)
     view = _camera(size, np.random.default_rng((seed, 11)))
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         sound, segment = Path(folder) / "speech.wav", Path(folder) / "video.mp4"

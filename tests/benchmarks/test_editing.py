@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks._mattes import jitter
 from benchmarks.editing import EDITS, OFF_INNER_FACE, THREE, flicker, region_area
 from segtalker.editing.short import read_edits
 from segtalker.regions import Region
@@ -39,3 +40,16 @@ def test_every_measured_edit_can_be_read_and_stays_on_its_regions():
         (edit,) = read_edits([text.format(reference="ref.png")])
         assert edit.at in regions
     assert set(OFF_INNER_FACE) <= set(EDITS) and len(read_edits([THREE.format(reference="ref.png")])) == 3
+
+
+def test_jitter_counts_edges_that_come_and_go_and_not_those_that_move_evenly():
+    columns = np.arange(40, dtype=np.float32)
+
+    def edge_at(places: list[float]) -> np.ndarray:
+        edges = [np.clip((columns - place) / 8 + 0.5, 0, 1) for place in places]
+        return np.stack([np.repeat(edge[None], 5, 0) for edge in edges]).astype(np.float32)
+
+    assert jitter(edge_at([20.0] * 6)) == 0
+    assert jitter(edge_at([14.0, 16.0, 18.0, 20.0, 22.0])) < 0.05
+    assert jitter(edge_at([20.0, 24.0, 20.0, 24.0, 20.0])) > 0.3
+    assert jitter(np.ones((5, 4, 4), np.float32)) == 0

@@ -12,9 +12,11 @@ import pytest
 
 from segtalker.compositing.plan import PlanConfig
 from segtalker.dub_config import DubConfig
+from segtalker.editing.fitted import Fitted
 from segtalker.editing.recipe import Edit
 from segtalker.editing.short import read_edits
-from segtalker.errors import ConfigError, FaceNotFound, SegTalkerError
+from segtalker.errors import ConfigError, FaceNotFound, SegTalkerError, WeightsError
+from segtalker.local_stages import LocalStages
 from segtalker.pipeline import SegTalker
 from segtalker.render import RenderConfig
 from tests.dubbing import blank_frame, talking_clip, talking_frame, write_speech
@@ -76,6 +78,33 @@ def test_an_edit_of_no_strength_changes_no_bit(edits, quick, clip, speech, plain
     assert np.array_equal(edited(quick, clip, speech, tmp_path / "out.mp4", *recipe), plain)
 
 
+@pytest.fixture(scope="module")
+def shade(quick, tmp_path_factory) -> Path:
+    """A direction in the codes of the tiny renderer."""
+    networks = LocalStages(quick).networks
+    codes = networks.painter.encode(np.zeros((1, 32, 32, 3), np.uint8), np.zeros((1, 32, 32), np.uint8))
+    direction = np.random.default_rng(0).normal(size=codes.shape).astype(np.float32)
+    path = tmp_path_factory.mktemp("fitted") / "shade.safetensors"
+    counts = (9,) * len(direction)
+    Fitted("direction", {"direction": direction}, networks.hashes["sgi"], counts, {}).save(path)
+    return path
+
+
+def test_a_direction_does_nothing_at_0_something_at_1_and_belongs_to_the_key(
+    quick, clip, speech, plain, shade, tmp_path
+):
+    none, some = (read_edits([f"skin={shade}@{amount}"]) for amount in (0, 1))
+    assert np.array_equal(edited(quick, clip, speech, tmp_path / "none.mp4", *none), plain)
+    result = changed(edited(quick, clip, speech, tmp_path / "some.mp4", *some), plain)
+    assert (result.max((1, 2)) > 3).all() and result[:, :8].max() == 0
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(shade.read_bytes())
+    talker = SegTalker(replace(quick, edits=read_edits([f"skin={copy}"])))
+    before = talker.run_key(clip, speech)
+    copy.write_bytes(shade.read_bytes() + b" ")
+    assert talker.run_key(clip, speech) != before
+
+
 def test_every_edit_leaves_its_mark(quick, clip, speech, plain, photo, tmp_path):
     for i, text in enumerate(["close_eyes", "raise_brows", "thicken_lips", f"skin={photo}", "eyes=blue"]):
         result = changed(edited(quick, clip, speech, tmp_path / f"{i}.mp4", *read_edits([text])), plain)
@@ -125,6 +154,8 @@ def test_with_the_mouth_kept_only_the_edit_changes_the_source(quick, clip, speec
         (["frown:5-6"], r"edits\[0\] \(frown\): 5 s lies outside the output, which lasts 0\.40 s"),
         (["hair=nowhere.jpg"], "nowhere.jpg: there is no such reference"),
         (["hair={blank}"], "no face in the reference"),
+        (["hair=nowhere.safetensors"], "nowhere.safetensors: there is no such direction"),
+        (["hair=random:7"], "style of hair: fitted to the codes of another renderer"),
         (["ear_rings={photo}"], "shows no ear_rings"),
     ],
 )
@@ -149,5 +180,5 @@ def test_what_cannot_be_done_is_said_before_faces_are_looked_for(
             tmp_path / "out.mp4",
             on_progress=lambda event: stages.append(event.stage),
         )
-    assert isinstance(error.value, (ConfigError, FaceNotFound)) and not stages
+    assert isinstance(error.value, (ConfigError, FaceNotFound, WeightsError)) and not stages
     assert not (tmp_path / "out.mp4").exists()

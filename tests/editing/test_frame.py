@@ -38,11 +38,31 @@ def test_a_region_takes_its_codes_from_the_reference_and_all_others_keep_theirs(
 
 
 def test_codes_follow_keyframes_over_time():
-    references = {Path("a/ref.jpg"): REFERENCE}
+    references = {(Path("a/ref.jpg"), 0): REFERENCE}
     edits = [at("lip=a/ref.jpg@0.8:0-4", time) for time in (0.125, 1.0)]
     codes = [edit.codes(CODES, references)[Region.LIP] for edit in edits]
     assert np.allclose(codes[0], 0.4 * REFERENCE[Region.LIP], atol=1e-6)
     assert np.allclose(codes[1], 0.8 * REFERENCE[Region.LIP], atol=1e-6)
+
+
+def test_directions_add_up_and_go_both_ways_and_a_style_is_blended_in():
+    other = (None, 7)
+    lent = {(Path("a.safetensors"), 0): REFERENCE, (Path("b.safetensors"), 0): CODES + 1, other: REFERENCE}
+    both = at("skin=a.safetensors@0.5,skin=b.safetensors@-2")
+    assert np.allclose(both.codes(CODES, lent)[Region.NOSE], 0.5 * REFERENCE[Region.NOSE] - 2)
+    assert not np.delete(both.codes(CODES, lent), list(covered(Region.SKIN)), 0).any()
+    drawn = at("hair=random:7@0.25").codes(CODES + 1, lent)[Region.HAIR]
+    assert np.allclose(drawn, 0.75 + 0.25 * REFERENCE[Region.HAIR])
+    assert not at("skin=a.safetensors@0,hair=random@0").looks
+
+
+def test_edits_of_codes_change_the_picture_once_by_what_their_codes_change():
+    image, region_map = np.full((200, 200, 3), 100, np.uint8), face_map()
+    pictures = [np.full((SIZE, SIZE, 3), value, np.uint8) for value in (90, 60)]
+    own = Own(image, region_map)
+    for text in ("skin=a.safetensors@0.3", "skin=a.safetensors@-1", "skin=a.jpg@0.5,skin=b.safetensors"):
+        edited = edit_frame(image, FULL, region_map, mesh(), at(text), own, (pictures[0], pictures[1]))
+        assert edited.max() == 130 and edited.min() == 100, text
 
 
 def test_pixels_away_from_an_edit_keep_their_bits():
@@ -66,10 +86,12 @@ def test_the_map_of_an_edited_frame_shows_both_mouth_and_eyes():
 
 
 def test_a_plan_of_edits_survives_its_file(tmp_path):
-    recipe = read_edits([f"hair={tmp_path}/ref.jpg@0.5,blink=0.2/s"])
-    plan = EditPlan(recipe, {tmp_path / "ref.jpg": REFERENCE})
+    recipe = read_edits([f"hair={tmp_path}/ref.jpg@0.5,blink=0.2/s,lip=random:7,eyes=random:8"])
+    lender = (tmp_path / "ref.jpg", 0)
+    plan = EditPlan(recipe, {lender: REFERENCE, (None, 7): CODES, (None, 8): CODES + 1})
     (tmp_path / "edits.npz").write_bytes(plan.to_bytes())
     loaded = EditPlan.load(tmp_path / "edits.npz")
-    assert loaded.recipe == recipe and np.array_equal(loaded.codes[tmp_path / "ref.jpg"], REFERENCE)
+    assert loaded.recipe == recipe and np.array_equal(loaded.codes[lender], REFERENCE)
+    assert not loaded.codes[None, 7].any() and (loaded.codes[None, 8] == 1).all()
     (tmp_path / "none.npz").write_bytes(EditPlan().to_bytes())
     assert EditPlan.load(tmp_path / "none.npz") == EditPlan()

@@ -11,8 +11,11 @@ from segtalker.config import config_hash, parse_config, to_dict
 from segtalker.editing.recipe import (
     Edit,
     RecipeFile,
+    at_full,
     check_conflicts,
     check_duration,
+    fitted_files,
+    lenders,
     load_recipe,
     references,
 )
@@ -64,6 +67,9 @@ def test_a_recipe_survives_the_way_to_plain_values_and_back(tmp_path):
         ("edit: recolour, region: hair, colour: blnd", "unknown colour 'blnd'; did you mean 'blond'"),
         ("edit: recolour, region: hair", "recolour needs a colour"),
         ("edit: texture, region: hair", "texture needs a reference"),
+        ("edit: direction, region: hair", "direction needs a file"),
+        ("edit: direction, region: hair, file: a.safetensors, amount: 2.5", r"2\.5 is outside -2\.\.2"),
+        ("edit: style, region: hair, colour: red", "style takes no colour; it takes region, seed, file"),
         ("edit: frown, region: hair", "frown takes no region; it takes amount, span"),
         ("edit: frown, amount: 2", r"amount 2 is outside 0\.\.1"),
         ("edit: frown, spam: [0, 1]", r"did you mean 'edits\[0\].span'"),
@@ -106,6 +112,18 @@ def test_a_time_outside_the_output_is_refused(edit: Edit):
     check_duration((edit,), 8.0)
 
 
+def test_directions_of_one_region_may_meet_and_files_are_found_beside_the_recipe(tmp_path):
+    lines = "\n".join(
+        f"  - {{edit: direction, region: skin, file: {n}.safetensors}}" for n in ("a", "b", "a")
+    )
+    with pytest.raises(ConfigError, match=r"edits\[0\] and edits\[2\] are both direction of skin"):
+        load_recipe(recipe_at(tmp_path, f"edits:\n{lines}"))
+    two = load_recipe(recipe_at(tmp_path, f"edits:\n{lines.rsplit(chr(10), 1)[0]}"))
+    assert fitted_files(two) == [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    assert lenders(two) == [(path, 0) for path in fitted_files(two)] and not references(two)
+    assert at_full(two) == two
+
+
 def test_short_forms_say_the_same_as_a_file(tmp_path):
     short = read_edits(["blink=0.2/s,raise_brows=0.6:1-2.5", "lip=red@0.7,hair=a/ref.jpg@0.5"])
     assert short == (
@@ -116,6 +134,11 @@ def test_short_forms_say_the_same_as_a_file(tmp_path):
     )
     both = read_edits([str(recipe_at(tmp_path)), "frown"])
     assert len(both) == 5 and both[4] == Edit(edit="frown")
+    assert read_edits(["hair=random:7@0.5,lip=random:1-2,skin=a/age.safetensors@-0.8"]) == (
+        Edit(edit="style", region="hair", seed=7, amount=0.5),
+        Edit(edit="style", region="lip", span=(1.0, 2.0)),
+        Edit(edit="direction", region="skin", file=Path("a/age.safetensors"), amount=-0.8),
+    )
     assert read_edits(["blink=1.5s"]) == (Edit(edit="blink", times=(1.5,)),)
 
 

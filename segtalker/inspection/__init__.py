@@ -1,0 +1,1 @@
+"""What the system sees of a video: frames, region maps, mattes and style codes, as pictures for people."""
