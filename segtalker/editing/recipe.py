@@ -213,7 +213,8 @@ def references(recipe: Recipe) -> list[Path]:
 
 def backgrounds(recipe: Recipe) -> list[Path]:
     """Every file that fills a background, once, in order."""
-    return list(dict.fromkeys(edit.file for edit in recipe if edit.file is not None))
+    files = [edit.file for edit in recipe if edit.edit == "background" and edit.file is not None]
+    return list(dict.fromkeys(files))
 
 
 def _check_fields(edit: Edit) -> None:
