@@ -18,8 +18,9 @@ from segtalker.media.audio import Speech, decode_speech, open_speech
 from segtalker.media.write import encode_audio, mux
 from segtalker.portrait import open_portrait
 from segtalker.progress import OnProgress, Progress, StageClock, ignore_progress
-from segtalker.render import Painters, Renderer, panels_path, render_segments
+from segtalker.render import Painters, Renderer
 from segtalker.report import DubReport, make_report, maps_path, report_path
+from segtalker.segments import panels_path, render_segments
 from segtalker.source import FrameSource, VideoSource
 from segtalker.stages import Stages
 from segtalker.types import VideoInfo

@@ -23,6 +23,7 @@ _WORTH = 0.9  # share of the frame from which a nearer look shows nothing new
 _FADE = 0.15  # part of the nearer look over which it gives way to the whole
 _CHIN = 0.85  # part of it from the top at which it has done so: cut off, shoulders are hard to tell
 _LEAST = 8  # pixels
+_SAMPLES = 100  # frames of a track that tell how large its head is
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class Heads:
     @staticmethod
     def of(track: FaceTrack) -> Heads:
         """Those of a track."""
-        scale = np.sqrt(np.abs(np.linalg.det(track.crop_from_frame[..., :2])))
+        some = track.crop_from_frame[:: max(1, track.num_frames // _SAMPLES)]
+        scale = np.sqrt(np.abs(np.linalg.det(some[..., :2])))
         return Heads(track, _NEAR / float(np.median(scale)))
 
     def view(self, index: int, shape: tuple[int, ...]) -> View | None:

@@ -224,3 +224,11 @@ def test_a_background_that_cannot_be_read_is_named_before_any_work(
     with pytest.raises(SegTalkerError, match=message) as error:
         dub(cfg, clip, speech, tmp_path / "out.mp4", on_progress=lambda event: stages.append(event.stage))
     assert isinstance(error.value, kind) and not stages and "\n" not in str(error.value)
+
+
+def test_a_portrait_moves_in_front_of_its_new_background(tiny, speech, tmp_path):  # noqa: F811
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), cv2.cvtColor(talking_frame(0, (240, 200), height=110), cv2.COLOR_RGB2BGR))
+    result = edited(tiny, photo, speech, tmp_path / "out.mp4", "background=#007882")
+    assert len(result) == 8 and np.abs(corner(result) - TEAL).max() < 4
+    assert np.abs(np.diff(result[:, 60:140, 80:160].astype(int), axis=0)).max() > 5
