@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtalker.compositing.guided import FloatImage, colour_line
-from segtalker.compositing.looks import VIEW, Heads, Look, laid_together, resized, views_of
+from segtalker.compositing.looks import VIEW, Look, Person, laid_together, resized, views_of
 from segtalker.types import FaceTrack, Frame, Image
 
 REACH = 2
@@ -47,7 +47,7 @@ class Mattes:
         """look: the network; num_frames: of the source; tracks: people who are looked at from nearer too."""
         self._look = look
         self._num_frames = num_frames
-        self._heads = [Heads.of(track) for track in tracks]
+        self._people = [Person.of(track) for track in tracks]
         self._seen: dict[int, _Seen] = {}
 
     def needed(self, indices: Iterable[int]) -> set[int]:
@@ -70,7 +70,7 @@ class Mattes:
         """All looks at some frames, by one call of the network."""
         if not images:
             return {}
-        views = {index: views_of(self._heads, index, image.shape) for index, image in images.items()}
+        views = {index: views_of(self._people, index, image.shape) for index, image in images.items()}
         shown = [view.shown(image) for index, image in images.items() for view in views[index]]
         answers = iter(self._look(np.stack(shown)))
         seen = {}
