@@ -10,7 +10,11 @@ import pytest
 
 from segtalker.compositing.looks import VIEW, Person, View, laid_together, views_of
 from segtalker.compositing.matte import REACH, Mattes, refine, steady
+from segtalker.extract import LocalCropParser
+from segtalker.faces.detect import LiteRTFaces
+from segtalker.parsing.parse import load_parser
 from segtalker.types import FaceTrack, Frame
+from tests.dubbing import real_portrait
 
 WIDTH, HEIGHT = 192, 144
 
@@ -141,3 +145,19 @@ def test_a_nearer_look_rules_about_its_head_and_fades_before_its_border():
     assert (matte[5:36, 50:90] == 1).all() and matte[0, 70] > 0.5  # the frame cuts the head off
     assert matte[46:].max() == 0 and matte[:, :40].max() == 0 and matte[:, 100:].max() == 0
     assert 0 < matte[20, 42] < matte[20, 46] < 1
+
+
+def test_the_real_network_keeps_clothes_and_hair_and_lets_the_background_go(tmp_path):
+    image = cv2.imread(str(real_portrait(tmp_path / "portrait.png")))[..., ::-1]
+    parser = LocalCropParser(LiteRTFaces(), load_parser())
+    matte = Mattes(parser.mattes, 1).of({0: Frame(0, Fraction(0), image)}, [0])[0]
+    face, hair, suit, glove = (
+        matte[95:150, 200:245],
+        matte[45:60, 195:250],
+        matte[250:480, 120:220],
+        matte[502, 150],
+    )
+    assert all((part == 1).all() for part in (face, hair, suit, glove))
+    assert matte[:200, 320:].max() == 0 and matte[:140, :140].max() == 0  # rocket and flag
+    edge = matte[20:110, 140:310]
+    assert 0.01 < np.mean((edge > 0) & (edge < 1)) < 0.2  # hair is soft, but no haze
