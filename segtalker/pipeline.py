@@ -74,9 +74,10 @@ class SegTalker:
     def check(self, video: Path, speech: Path, output: Path) -> VideoInfo:
         """Say what is wrong with files before any work begins; returns what the video is."""
         beside = [report_path(output), *([maps_path(output)] if self.config.save_maps else [])]
-        check_output(output, beside, (video, speech))
+        edits = self.config.edits
+        check_output(output, beside, (video, speech, *references(edits), *backgrounds(edits)))
         info, _ = probe(video), audio_layout(speech)
-        check_references(self.config.edits)
+        check_references(edits)
         return info
 
     def run_key(self, video: Path, speech: Path) -> str:

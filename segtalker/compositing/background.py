@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from segtalker.compositing.guided import FloatImage
 from segtalker.types import Image
 
-_WIDE, _NARROW = 0.045, 0.012  # radii of colour estimation, of the frame's longer side
+_SCALES = ((256, 12), (640, 6))  # longer side and radius of colour estimation, pixels, from coarse to fine
 _LIGHT_POWER, _TINT_POWER = 0.3, 0.15  # of the ratio of two backgrounds' brightness and tint, at most
 _LIGHT_FLOOR = 32.0  # levels added to both, so that black gives no infinite ratio
 _LIGHT_RANGE = (0.75, 1.25)
@@ -23,7 +23,6 @@ _LEAK = 0.006  # of the longer side: how near the person the old background is n
 _SURE = 3  # times that a matte is squared, so that the mixed colours of soft pixels count for little
 _DOUBT = 1e-3  # weight of the old background's estimate, for where nothing else is near
 _LEAST = 0.002  # share of the frame below which a background says nothing about light
-_SMALL = 256  # longer side at which wide means are taken
 _FINE = 3.0  # standard deviations above this, in pixels, are blurred at a smaller size
 
 
@@ -60,16 +59,21 @@ def separate(image: Image, matte: FloatImage) -> Layers:
     Blur-fusion (Forte, arXiv 2006.14970), from coarse to fine: means of the known colours around, then what
     these leave of the frame is shared out.
     """
-    frame, side = image.astype(np.float32), max(matte.shape)
-    scale = min(1.0, _SMALL / side)
-    size = (max(1, round(matte.shape[1] * scale)), max(1, round(matte.shape[0] * scale)))
-    small, share = _resized(frame, size), _resized(matte, size)
-    person, old = _share_out(small, share, small, small, _WIDE * max(size))
+    frame = image.astype(np.float32)
+    person = old = frame
+    for longest, radius in _SCALES:
+        scale = min(1.0, longest / max(matte.shape))
+        size = (max(1, round(matte.shape[1] * scale)), max(1, round(matte.shape[0] * scale)))
+        small, share = _resized(frame, size), _resized(matte, size)
+        person, old = (
+            _mean(_resized(person, size), share, radius),
+            _mean(_resized(old, size), 1 - share, radius),
+        )
+        person = _share_out(small, share, person, old)
     full = (matte.shape[1], matte.shape[0])
     layers = Layers(matte, _resized(person, full), _resized(old, full))
-    means = _share_out(frame, matte, layers.person, layers.old, _NARROW * side, layers.edge)
-    for layer, mean in zip((layers.person, layers.old), means, strict=True):
-        layer[layers.edge] = mean
+    edge = layers.edge
+    layers.person[edge] = _share_out(frame[edge], matte[edge], layers.person[edge], layers.old[edge])
     layers.old[matte <= 0] = frame[matte <= 0]
     return layers
 
@@ -125,32 +129,22 @@ def plain(colour: tuple[int, int, int], size: tuple[int, int]) -> Image:
     return np.full((size[1], size[0], 3), colour, np.uint8)
 
 
-def _share_out(
-    frame: FloatImage,
-    matte: FloatImage,
-    person: FloatImage,
-    old: FloatImage,
-    radius: float,
-    chosen: NDArray[np.bool_] | slice = slice(None),
-) -> tuple[FloatImage, FloatImage]:
-    """Person and background of the chosen pixels of a frame, from the means of known colours around."""
-    reach = 2 * max(2, round(radius)) + 1
-    person, old = (_mean(*layer, reach, chosen) for layer in ((person, matte), (old, 1 - matte)))
-    share = matte[chosen][..., None]
-    return np.clip(person + share * (frame[chosen] - old - share * (person - old)), 0, 255), old
+def _share_out(frame: FloatImage, matte: FloatImage, person: FloatImage, old: FloatImage) -> FloatImage:
+    """The person's colours [..., 3]: what estimates of both layers leave of the frame is added to them."""
+    share = matte[..., None]
+    return np.clip(person + share * (frame - old - share * (person - old)), 0, 255)
 
 
-def _mean(
-    picture: FloatImage, share: FloatImage, reach: int, chosen: NDArray[np.bool_] | slice
-) -> FloatImage:
-    """Mean colours around the chosen pixels of what is surely a layer; of all where nothing is."""
+def _mean(picture: FloatImage, share: FloatImage, radius: int) -> FloatImage:
+    """Mean colours [H, W, 3] around each pixel of what is surely a layer; of all where nothing is."""
     weight = share
     for _ in range(_SURE):
         weight = weight * weight
-    total = cv2.blur(picture * weight[..., None], (reach, reach), borderType=cv2.BORDER_REPLICATE)
-    sums = cv2.blur(weight, (reach, reach), borderType=cv2.BORDER_REPLICATE)[..., None]
+    reach = (2 * radius + 1, 2 * radius + 1)
+    total = cv2.blur(picture * weight[..., None], reach, borderType=cv2.BORDER_REPLICATE)
+    sums = cv2.blur(weight, reach, borderType=cv2.BORDER_REPLICATE)[..., None]
     everywhere = np.float32(1e-5) * np.array(cv2.mean(picture)[:3], np.float32)
-    return np.asarray((total[chosen] + everywhere) / (sums[chosen] + np.float32(1e-5)), np.float32)
+    return np.asarray((total + everywhere) / (sums + np.float32(1e-5)), np.float32)
 
 
 def _table(factor: float) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Where a matte network of a fixed input looks: at a whole frame, and from nearer at small heads."""
+"""Where a matte network of a fixed input looks: at a whole frame, and from nearer at small people."""
 
 from __future__ import annotations
 
@@ -18,12 +18,28 @@ Look = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 VIEW = 256
 """Side of what the network sees."""
-_NEAR = 1.5  # sides of the face crop that the nearer look spans
-_WORTH = 0.9  # share of the frame from which a nearer look shows nothing new
-_FADE = 0.15  # part of the nearer look over which it gives way to the whole
-_CHIN = 0.85  # part of it from the top at which it has done so: cut off, shoulders are hard to tell
+_FADE = 0.15  # part of a nearer look over which it gives way to the one before
 _LEAST = 8  # pixels
 _SAMPLES = 100  # frames of a track that tell how large its head is
+
+
+@dataclass(frozen=True)
+class _Span:
+    """What a nearer look shows, in sides of the face crop."""
+
+    side: float
+    below: float
+    """How far its centre lies below that of the face."""
+    end: float
+    """Part of it from the top that counts."""
+    worth: float
+    """Share of the look before from which this one is no better."""
+
+
+_SPANS = (
+    _Span(4.5, 1.1, 1.0, 0.8),
+    _Span(2.0, 0.0, 0.85, 0.35),
+)  # a person; a head with its shoulders cut off
 
 
 @dataclass(frozen=True)
@@ -36,6 +52,8 @@ class View:
     """left, top of the square that the box would be in a frame without end."""
     side: float = 0.0
     """Of that square; 0 for the whole frame."""
+    end: float = 1.0
+    """Part of the square from the top that counts."""
 
     def shown(self, image: Image) -> Image:
         """What the network sees [V, V, 3] of a frame."""
@@ -48,47 +66,49 @@ class View:
             return np.ones((len(ys), len(xs)), np.float32)
         u, v = (xs - self.corner[0]) / self.side, (ys - self.corner[1]) / self.side
         across = np.clip(np.minimum(u, 1 - u) / _FADE, 0, 1)
-        down = np.clip(np.minimum(v, _CHIN - v) / _FADE, 0, 1)
+        down = np.clip(np.minimum(v, self.end - v) / _FADE, 0, 1)
         return np.asarray(down[:, None] * across, np.float32)
 
 
 @dataclass(frozen=True)
-class Heads:
-    """One person's head through a track."""
+class Person:
+    """Somebody through a track, for looks from nearer."""
 
     track: FaceTrack
     side: float
-    """Pixels that the nearer look spans."""
+    """Pixels of the face crop's side."""
 
     @staticmethod
-    def of(track: FaceTrack) -> Heads:
-        """Those of a track."""
+    def of(track: FaceTrack) -> Person:
+        """The person of a track."""
         some = track.crop_from_frame[:: max(1, track.num_frames // _SAMPLES)]
-        scale = np.sqrt(np.abs(np.linalg.det(some[..., :2])))
-        return Heads(track, _NEAR / float(np.median(scale)))
+        return Person(track, 1 / float(np.median(np.sqrt(np.abs(np.linalg.det(some[..., :2]))))))
 
-    def view(self, index: int, shape: tuple[int, ...]) -> View | None:
-        """The nearer look at frame `index` of `shape` (H, W, ...); None where it shows nothing new.
+    def views(self, index: int, shape: tuple[int, ...]) -> list[View]:
+        """Looks at the person in frame `index` of `shape` (H, W, ...), the nearest last.
 
-        That is decided for the whole track, so that the matte does not jump.
+        Those that show nothing new are left out, for the whole track, so that the matte does not jump.
         """
         height, width = shape[:2]
-        large = min(self.side, width) * min(self.side, height) > _WORTH * width * height
-        if large or not self.track.start <= index < self.track.stop:
-            return None
+        if not self.track.start <= index < self.track.stop:
+            return []
         frame_from_crop = invert_affine(self.track.crop_from_frame[index - self.track.start])
-        x, y = (float(value) - self.side / 2 for value in apply_affine(frame_from_crop, np.array([0.5, 0.5])))
-        left, top = max(0, round(x)), max(0, round(y))
-        right, bottom = min(width, round(x + self.side)), min(height, round(y + self.side))
-        if min(right - left, bottom - top) < _LEAST:
-            return None
-        return View((left, top, right, bottom), (x, y), self.side)
+        x, y = (float(value) for value in apply_affine(frame_from_crop, np.array([0.5, 0.5])))
+        views, before = [], float(width * height)
+        for span in _SPANS:
+            side = span.side * self.side
+            area = min(side, width) * min(side, height)
+            if area < span.worth * before:
+                before = area
+                corner = (x - side / 2, y + span.below * self.side - side / 2)
+                views.append(View(_inside(corner, side, shape), corner, side, span.end))
+        return [view for view in views if min(np.diff(np.reshape(view.box, (2, 2)), axis=0)[0]) >= _LEAST]
 
 
-def views_of(heads: Sequence[Heads], index: int, shape: tuple[int, ...]) -> list[View]:
+def views_of(people: Sequence[Person], index: int, shape: tuple[int, ...]) -> list[View]:
     """Every look at a frame of `shape` (H, W, ...), the whole first."""
-    near = [head.view(index, shape) for head in heads]
-    return [View((0, 0, shape[1], shape[0])), *(view for view in near if view is not None)]
+    near = [view for person in people for view in person.views(index, shape)]
+    return [View((0, 0, shape[1], shape[0])), *near]
 
 
 def laid_together(
@@ -104,6 +124,12 @@ def laid_together(
         old = coarse[top:bottom, left:right]
         coarse[top:bottom, left:right] = old + view.weight(xs, ys) * (part - old)
     return np.clip(coarse, 0, 1)
+
+
+def _inside(corner: tuple[float, float], side: float, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """left, top, right, bottom of a square, as far as the frame reaches."""
+    (x, y), (height, width) = corner, shape[:2]
+    return max(0, round(x)), max(0, round(y)), min(width, round(x + side)), min(height, round(y + side))
 
 
 def resized(image: Image, size: tuple[int, int]) -> Image:

@@ -15,19 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtalker.compositing.guided import FloatImage, colour_line
-from segtalker.compositing.looks import VIEW, Heads, Look, laid_together, resized, views_of
+from segtalker.compositing.looks import VIEW, Look, Person, laid_together, resized, views_of
 from segtalker.types import FaceTrack, Frame, Image
 
 REACH = 2
 """Frames before and after one that its matte depends on."""
 _WORK = 512  # longer side at which mattes are steadied and edges found
-_SAME = 7.0  # difference of levels at which a neighbour's pixel counts for a third
+_SAME = 12.0  # levels by which a pixel of a neighbour differs that counts for a third
 _CRUMB = 0.004  # share of the frame: smaller holes in a person are closed, smaller islands dropped
 # In pixels of the network: depths from the coarse edge at which a pixel becomes surely person, or background.
 _INSIDE = (1.0, 3.0)
 _OUTSIDE = (3.5, 7.0)  # strands of hair reach further out than mistakes reach in
 _LEVELS = (0.9, 0.5)  # coarse mattes above which a pixel counts as inside, below which as outside
 _RADIUS = 3.0
+_GAIN = 1.35  # by which mattes are drawn apart about a half: less leaves haze, more saw teeth
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Mattes:
         """look: the network; num_frames: of the source; tracks: people who are looked at from nearer too."""
         self._look = look
         self._num_frames = num_frames
-        self._heads = [Heads.of(track) for track in tracks]
+        self._people = [Person.of(track) for track in tracks]
         self._seen: dict[int, _Seen] = {}
 
     def needed(self, indices: Iterable[int]) -> set[int]:
@@ -70,7 +71,7 @@ class Mattes:
         """All looks at some frames, by one call of the network."""
         if not images:
             return {}
-        views = {index: views_of(self._heads, index, image.shape) for index, image in images.items()}
+        views = {index: views_of(self._people, index, image.shape) for index, image in images.items()}
         shown = [view.shown(image) for index, image in images.items() for view in views[index]]
         answers = iter(self._look(np.stack(shown)))
         seen = {}
@@ -117,7 +118,7 @@ def refine(coarse: FloatImage, image: Image) -> FloatImage:
     matte = line[..., 3].copy()
     for channel in range(3):
         matte += line[..., channel] * (image[..., channel] * np.float32(1 / 255))
-    matte = np.clip(1.2 * matte - 0.1, inside, np.maximum(outside, inside))
+    matte = np.clip(_GAIN * (matte - 0.5) + 0.5, inside, np.maximum(outside, inside))
     return np.asarray(np.where(matte < 1 / 255, 0, np.where(matte > 254 / 255, 1, matte)), np.float32)
 
 

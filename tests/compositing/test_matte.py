@@ -8,9 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from segtalker.compositing.looks import VIEW, Heads, View, laid_together, views_of
+from segtalker.compositing.looks import VIEW, Person, View, laid_together, views_of
 from segtalker.compositing.matte import REACH, Mattes, refine, steady
+from segtalker.extract import LocalCropParser
+from segtalker.faces.detect import LiteRTFaces
+from segtalker.parsing.parse import load_parser
 from segtalker.types import FaceTrack, Frame
+from tests.dubbing import real_portrait
 
 WIDTH, HEIGHT = 192, 144
 
@@ -124,17 +128,36 @@ def track_of(side: float, centre: tuple[float, float], count: int = 3) -> FaceTr
     )  # fmt: skip
 
 
-def test_a_small_head_is_looked_at_from_nearer_and_a_large_one_is_not():
-    small, large = (Heads.of(track_of(side, (100, 60))) for side in (40, 140))
+def test_small_people_and_small_heads_are_looked_at_from_nearer_and_large_ones_are_not():
+    large, small, tiny = (Person.of(track_of(side, (100, 60))) for side in (60, 40, 20))
     whole = View((0, 0, WIDTH, HEIGHT))
-    assert views_of([small, large], 0, (HEIGHT, WIDTH)) == [whole, View((70, 30, 130, 90), (70, 30), 60)]
-    assert views_of([small], 3, (HEIGHT, WIDTH)) == [whole]  # the track has ended
+    assert views_of([large], 0, (HEIGHT, WIDTH)) == [whole]
+    assert views_of([small], 0, (HEIGHT, WIDTH)) == [whole, View((60, 20, 140, 100), (60, 20), 80, 0.85)]
+    person, head = View((55, 37, 145, 127), (55, 37), 90), View((80, 40, 120, 80), (80, 40), 40, 0.85)
+    assert views_of([tiny], 0, (HEIGHT, WIDTH)) == [whole, person, head]
+    assert views_of([tiny], 3, (HEIGHT, WIDTH)) == [whole]  # the track has ended
 
 
 def test_a_nearer_look_rules_about_its_head_and_fades_before_its_border():
-    views = [View((0, 0, WIDTH, HEIGHT)), View((40, 0, 100, 55), (40.0, -5.0), 60.0)]
+    views = [View((0, 0, WIDTH, HEIGHT)), View((40, 0, 100, 55), (40.0, -5.0), 60.0, 0.85)]
     answers = iter([np.zeros((VIEW, VIEW), np.float32), np.ones((VIEW, VIEW), np.float32)])
     matte = laid_together(answers, views, (WIDTH, HEIGHT))
     assert (matte[5:36, 50:90] == 1).all() and matte[0, 70] > 0.5  # the frame cuts the head off
     assert matte[46:].max() == 0 and matte[:, :40].max() == 0 and matte[:, 100:].max() == 0
     assert 0 < matte[20, 42] < matte[20, 46] < 1
+
+
+def test_the_real_network_keeps_clothes_and_hair_and_lets_the_background_go(tmp_path):
+    image = cv2.imread(str(real_portrait(tmp_path / "portrait.png")))[..., ::-1]
+    parser = LocalCropParser(LiteRTFaces(), load_parser())
+    matte = Mattes(parser.mattes, 1).of({0: Frame(0, Fraction(0), image)}, [0])[0]
+    face, hair, suit, glove = (
+        matte[95:150, 200:245],
+        matte[45:60, 195:250],
+        matte[250:480, 120:220],
+        matte[502, 150],
+    )
+    assert all((part == 1).all() for part in (face, hair, suit, glove))
+    assert matte[:200, 320:].max() == 0 and matte[:140, :140].max() == 0  # rocket and flag
+    edge = matte[20:110, 140:310]
+    assert 0.01 < np.mean((edge > 0) & (edge < 1)) < 0.2  # hair is soft, but no haze

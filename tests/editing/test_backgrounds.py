@@ -15,7 +15,7 @@ from segtalker.dub_config import DubConfig
 from segtalker.editing.footage import Footage
 from segtalker.editing.recipe import Edit, at_full, load_recipe
 from segtalker.editing.short import read_edits
-from segtalker.errors import ConfigError, MediaError, SegTalkerError
+from segtalker.errors import ConfigError, MediaError, SegTalkerError, StorageError
 from segtalker.pipeline import SegTalker
 from tests.conftest import frame_value, read_value, write_tiny_video
 from tests.dubbing import BACKGROUND, talking_frame, write_clip, write_speech
@@ -232,3 +232,11 @@ def test_a_portrait_moves_in_front_of_its_new_background(tiny, speech, tmp_path)
     result = edited(tiny, photo, speech, tmp_path / "out.mp4", "background=#007882")
     assert len(result) == 8 and np.abs(corner(result) - TEAL).max() < 4
     assert np.abs(np.diff(result[:, 60:140, 80:160].astype(int), axis=0)).max() > 5
+
+
+def test_a_background_is_never_written_over(quick, clip, speech, tmp_path):
+    film = write_tiny_video(tmp_path / "film.mp4", 3)
+    before = film.read_bytes()
+    with pytest.raises(StorageError, match=r"film\.mp4: is an input of this dub"):
+        edited(quick, clip, speech, film, f"background={film}")
+    assert film.read_bytes() == before
