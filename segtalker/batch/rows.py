@@ -174,8 +174,7 @@ def _options(value: Any) -> tuple[tuple[str, ...], Any]:
     if isinstance(value, str) and value.lstrip().startswith("{"):
         value = json.loads(value)
     if isinstance(value, Mapping):
-        others = {name: item for name, item in value.items() if name != _EDITS}
-        return tuple(_flat(others)), value.get(_EDITS)
+        return tuple(_flat({**value, _EDITS: None})), value.get(_EDITS)
     if isinstance(value, str):
         value = re.split(r"[;\n]", value)
     if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):

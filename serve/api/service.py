@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segtalker.dub_config import DubConfig
 from segtalker.errors import SegTalkerError
+from segtalker.retouch import Retouched
 from segtalker.types import Affine, Image, RegionMap
 from serve.config import ServiceConfig
 from serve.jobs import JobStore
@@ -52,6 +55,10 @@ class Pictures(Protocol):
 
     async def render(self, region_map: RegionMap, codes: NDArray[np.float32]) -> Image:
         """The crop [S, S, 3] that shows `region_map` [S, S] in the style of `codes` [12, L, D]."""
+        ...
+
+    async def edit(self, cfg: DubConfig, picture: Path) -> Retouched:
+        """A picture file with `cfg.edits` at their full, and the map of the face that they changed."""
         ...
 
 
