@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import cv2
 import numpy as np
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from segtalker.dub_config import DubConfig
 from segtalker.errors import SegTalkerError, StorageError
-from segtalker.retouch import Retouched
 from serve.api.accept import checked_config, read_wanted, told_name
 from serve.api.answers import binary, errors, multipart
 from serve.api.auth import Caller
@@ -29,6 +28,9 @@ from serve.api.schemas import EditedBody
 from serve.api.service import Busy
 from serve.api.threads import all_of, in_thread
 from serve.api.uploads import REFERENCE, Upload, read_form
+
+if TYPE_CHECKING:
+    from segtalker.retouch import Retouched
 
 _FORM_BYTES = 256 << 10
 _FILES = {
@@ -109,7 +111,7 @@ def _write(path: Path, image: NDArray[np.uint8]) -> None:
     path.write_bytes(data.tobytes())
 
 
-def _body(edited: Retouched) -> EditedBody:
+def _body(edited: "Retouched") -> EditedBody:
     height, width = edited.image.shape[:2]
     return EditedBody(
         width=width,

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segtalker.dub_config import DubConfig
 from segtalker.errors import SegTalkerError
-from segtalker.retouch import Retouched
 from segtalker.types import Affine, Image, RegionMap
 from serve.config import ServiceConfig
 from serve.jobs import JobStore
+
+if TYPE_CHECKING:
+    from segtalker.retouch import Retouched  # brings the networks along, which HTTP does not need
 
 
 class Busy(SegTalkerError):
