@@ -29,7 +29,8 @@ from serve.api.uploads import REFERENCE, Form, Upload, read_form
 from serve.jobs import JobConflict, JobRequest, JobView, job_id, random_job_id
 
 _KINDS: Mapping[str, Kind] = {"speech": "speech", "photo": "picture"}
-"""What an input must be; all others are films or still pictures."""
+"""What an input must be; all others are films or still pictures, or what edits have fitted."""
+_FITTED = ".safetensors"
 _FORM_BYTES = 256 << 10
 """What a body may have beside its files."""
 _MAX_KEY = 200
@@ -210,7 +211,7 @@ async def _look_at(context: Context, wanted: Wanted, cfg: DubConfig) -> None:
     """Decode the beginning of every file, and refuse what would last too long."""
     files = wanted.files.items()
     looks = (
-        context.looker.look(file.path, _KINDS.get(name, "video"), told_name(name, file))
+        context.looker.look(file.path, kind_of(name, file, "video"), told_name(name, file))
         for name, file in files
     )
     seen = dict(zip(wanted.files, await all_of(*looks), strict=True))
@@ -223,6 +224,13 @@ async def _look_at(context: Context, wanted: Wanted, cfg: DubConfig) -> None:
         )
     else:
         check_output(context.limits, SyncMode.SILENCE, video, replace(video, duration_s=0.0))
+
+
+def kind_of(name: str, upload: Upload, usual: Kind) -> Kind:
+    """What an input is looked at as; usual: what most of them are."""
+    if name.startswith(REFERENCE) and upload.file_name.lower().endswith(_FITTED):
+        return "tensors"
+    return _KINDS.get(name, usual)
 
 
 def told_name(name: str, upload: Upload) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from segtalker.dub_config import DubConfig
 from segtalker.errors import SegTalkerError, StorageError
-from serve.api.accept import checked_config, read_wanted, told_name
+from serve.api.accept import checked_config, kind_of, read_wanted, told_name
 from serve.api.answers import binary, errors, multipart
 from serve.api.auth import Caller
 from serve.api.bodies import Room
@@ -88,17 +88,20 @@ def _told(files: Mapping[str, Upload]) -> Iterator[None]:
 async def _read(context: Context, request: Request, folder: Path) -> tuple[DubConfig, Mapping[str, Upload]]:
     """The configuration that the request asks for, and its files.
 
-    Every file has been decoded in a process of its own and written anew: what is read here is ours.
+    Every picture has been decoded in a process of its own and written anew: what is read here is ours.
     """
     room = Room(int(context.limits.picture_mb * 1e6), _FORM_BYTES)
     form = await read_form(request, context.limits, folder, (*_FILES, REFERENCE), tuple(_OPTIONS), room)
     wanted = read_wanted(form, ("image",), PictureOptions)
     cfg = checked_config(context, wanted)
     files = wanted.files.items()
-    looks = (context.looker.look(file.path, "picture", told_name(name, file)) for name, file in files)
+    looks = (
+        context.looker.look(file.path, kind_of(name, file, "picture"), told_name(name, file))
+        for name, file in files
+    )
     for upload, seen in zip(wanted.files.values(), await all_of(*looks), strict=True):
-        assert seen.pixels is not None
-        await in_thread(_write, upload.path, seen.pixels)
+        if seen.pixels is not None:
+            await in_thread(_write, upload.path, seen.pixels)
     return cfg, wanted.files
 
 

@@ -136,6 +136,11 @@ def test_a_reference_is_looked_at_like_every_file(api, clip):
     assert error["message"].startswith("reference 'ref.jpg': ")
 
 
+def test_what_edits_have_fitted_is_looked_at_as_numbers(api, clip):
+    answer = post(api, "/v1/dubs", "hair=x.safetensors", [*clip, lend("x.safetensors", b"no numbers" * 50)])
+    assert "no .safetensors file" in answer.json()["error"]["message"]
+
+
 def test_references_are_counted_with_the_other_files_while_they_arrive(make_api, clip):
     from serve.config import LimitsConfig
 

@@ -128,10 +128,10 @@ def test_a_reference_is_sent_under_the_name_that_the_recipe_has_for_it(play, url
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "my; look.jpg").write_bytes(portrait)
         page.locator("#add-reference").click()
-        page.locator(".lender input[type=file]").nth(number).set_input_files(
+        page.locator("#lenders input[type=file]").nth(number).set_input_files(
             tmp_path / folder / "my; look.jpg"
         )
-    page.locator(".lender select").nth(1).select_option("skin")
+    page.locator("#lenders select").nth(1).select_option("skin")
     await_preview(page, play, len(play.previews) or 1)
     page.locator("#start").click()
     await_result(page)
@@ -143,8 +143,8 @@ def test_a_reference_is_sent_under_the_name_that_the_recipe_has_for_it(play, url
     page.locator("#api summary").click()
     assert """-F 'reference=@"my; look.jpg";filename=2-my_ look.jpg'""" in text(page, "#curl")
     page.get_by_role("button", name="Remove").first.click()
-    assert page.locator(".lender").count() == 1
-    assert page.evaluate("document.activeElement.id") == "add-reference"
+    assert page.locator("#lenders > *").count() == 1
+    assert page.evaluate("document.activeElement.id") == "edits-reset"
 
 
 def test_what_the_service_refuses_is_said_beside_the_controls(play, url, open_page):
@@ -197,11 +197,42 @@ def test_a_kind_of_edit_that_the_page_has_never_heard_of_gets_a_control(play, ur
     assert play.edits is not None
     play.edits["kinds"]["puff_cheeks"] = {"amounts": [-1.0, 1.0], "needs": [], "takes": []}
     play.edits["kinds"]["needs_more"] = {"amounts": [0.0, 1.0], "needs": ["region"], "takes": []}
+    play.edits["kinds"]["takes_more"] = {"amounts": [0.0, 1.0], "needs": [], "takes": ["file"]}
     page = with_controls(open_page(url))
     page.get_by_label("Puff cheeks").fill("0.5")
     await_preview(page, play, 1)
     assert play.previews[0]["edits"] == [{"edit": "puff_cheeks", "amount": 0.5}]
-    assert page.locator("#edit-needs_more").count() == 0
+    assert page.locator("#edit-needs_more, #edit-takes_more").count() == 0
+    assert page.locator("#edit-background, #add-style").evaluate_all("all => all.map(e => e.hidden)") == [
+        "background" not in play.edits["kinds"], "style" not in play.edits["kinds"],
+    ]  # fmt: skip
+
+
+def test_another_background_and_a_texture_of_nobody_are_offered_where_the_service_has_them(
+    play, url, open_page
+):
+    assert play.edits is not None
+    takes = ["file", "colour", "blur", "light"]
+    play.edits["kinds"]["background"] = {"amounts": [0.0, 1.0], "needs": [], "takes": takes}
+    play.edits["kinds"]["style"] = {"amounts": [0.0, 1.0], "needs": ["region"], "takes": ["seed", "file"]}
+    page = with_controls(open_page(url))
+    page.get_by_label("Background", exact=True).last.select_option("blur")
+    await_preview(page, play, 1)
+    assert play.previews[-1]["edits"] == [{"edit": "background", "blur": 20, "amount": 1}]
+    page.get_by_label("Background", exact=True).last.select_option("file")
+    page.get_by_label("Background: picture").set_input_files(SAMPLES / "portrait.jpg")
+    await_preview(page, play, 2)
+    assert play.previews[-1]["edits"] == [{"edit": "background", "file": "portrait.jpg", "amount": 1}]
+    assert play.previews[-1]["references"] == ["portrait.jpg"]
+    page.locator("#add-style").click()
+    page.get_by_label("Number of a person who does not exist").fill("7")
+    page.wait_for_timeout(500)
+    expected = {"edit": "style", "seed": 7, "region": "hair", "amount": 0.7}
+    until(page, "document.querySelector('#edits-status').textContent === ''")
+    assert play.previews[-1]["edits"][1] == expected
+    page.locator("#edits-reset").click()
+    page.wait_for_selector("#edited", state="hidden")
+    assert page.locator("#lenders > *").count() == 0
 
 
 def test_a_service_without_edits_shows_no_controls(play, url, open_page):
