@@ -26,13 +26,14 @@ if TYPE_CHECKING:
 _MANIFEST = """a manifest, as CSV:
   id,video,speech,output,speaker,options
   ann-de,ann.mp4,ann.de.wav,,,
-  bob-fr,s3://talks/bob.mp4,bob.fr.wav,fr/bob.mp4,index:0,sync_mode=loop; encode.crf=20
+  bob-fr,s3://talks/bob.mp4,bob.fr.wav,fr/bob.mp4,index:0,sync_mode=loop; encode.crf=20; edits=lip=red@0.7
 as JSON lines:
   {"id": "ann-de", "video": "ann.mp4", "speech": "ann.de.wav", "options": {"sync_mode": "loop"}}
 
 A row needs video, speech, and id or output (by default ID.mp4). Inputs count from the manifest's folder,
-outputs from --out. speaker and options are those of 'segtalker dub', for this row alone. The same command
-again goes on: what is finished is found by its content, and not made again."""
+outputs from --out. speaker and options are those of 'segtalker dub', for this row alone; edits is what
+--edit takes, or a list of edits as in a recipe's file. The same command again goes on: what is finished is
+found by its content, and not made again."""
 
 
 def add_arguments(

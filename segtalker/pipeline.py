@@ -8,7 +8,7 @@ from pathlib import Path
 import segtalker
 from segtalker.config import config_hash
 from segtalker.dub_config import DubConfig, NetworkConfig
-from segtalker.editing.recipe import backgrounds, fitted_files, references
+from segtalker.editing.files import files_of, with_files
 from segtalker.editing.references import check_references
 from segtalker.faces.speaker import parse_speaker
 from segtalker.local_stages import LocalStages
@@ -75,7 +75,7 @@ class SegTalker:
         """Say what is wrong with files before any work begins; returns what the video is."""
         beside = [report_path(output), *([maps_path(output)] if self.config.save_maps else [])]
         edits = self.config.edits
-        check_output(output, beside, (video, speech, *references(edits), *backgrounds(edits)))
+        check_output(output, beside, (video, speech, *files_of(edits)))
         info, _ = probe(video), audio_layout(speech)
         check_references(edits)
         return info
@@ -86,6 +86,7 @@ class SegTalker:
         spec = parse_speaker(cfg.speaker)
         if spec.photo is not None and spec.photo.is_file():  # what is on it counts, not where it lies
             cfg, inputs = replace(cfg, speaker="largest"), [*inputs, spec.photo]
-        named = references(cfg.edits) + fitted_files(cfg.edits) + backgrounds(cfg.edits)
-        inputs += [path for path in named if path.is_file()]
+        lent = [path for path in files_of(cfg.edits) if path.is_file()]
+        cfg = replace(cfg, edits=with_files(cfg.edits, {path: Path(f"{i}") for i, path in enumerate(lent)}))
+        inputs += lent
         return run_key(content_digest(*inputs), config_hash(cfg), *hashes, segtalker.__version__)

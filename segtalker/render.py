@@ -23,6 +23,7 @@ from segtalker.compositing.surroundings import keep_surroundings
 from segtalker.editing.backgrounds import Backgrounds
 from segtalker.editing.frame import FrameEdits, Own, edit_frame
 from segtalker.extract import FaceReader, ParsedCrop, aligned, neighbours
+from segtalker.faces.align import scale_affine
 from segtalker.frames import FrameWindow
 from segtalker.panels import dubbed_panels, passed_panels
 from segtalker.person import Person
@@ -31,7 +32,7 @@ from segtalker.regions import merge_raw
 from segtalker.source import FrameSource
 from segtalker.stages import Paints, SpeechWindows, Talks
 from segtalker.training.adapt import Adapted
-from segtalker.types import Frame, Image, RegionMap
+from segtalker.types import FaceMap, Frame, Image, RegionMap
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class RenderedFrame:
     image: Image
     panels: Image | None
     """source | map | talking map | result, where that is saved."""
+    face: FaceMap | None = None
+    """With speech and edits; where panels are saved and a face was rendered."""
 
 
 @dataclass(frozen=True)
@@ -164,11 +167,12 @@ class Renderer:
             with self.clock("background"):
                 image = backgrounds.put(image, item)
             with self.clock("paste"):
-                panels = None
+                panels = face = None
                 if self.save_panels:
                     shown = edits[i].shape_face(talking[i], faces[i].crop.landmarks)
                     panels = self._panels(source, image, faces[i], shown)
-            rendered[item.index] = RenderedFrame(image, panels)
+                    face = FaceMap(shown, scale_affine(faces[i].crop.crop_from_frame, len(shown)))
+            rendered[item.index] = RenderedFrame(image, panels, face)
         return rendered
 
     def _talk(

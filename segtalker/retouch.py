@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import wave
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,10 +26,21 @@ from segtalker.progress import StageClock, ignore_progress
 from segtalker.render import Painters, Renderer
 from segtalker.source import VideoSource
 from segtalker.stages import Stages
-from segtalker.types import Image, VideoInfo
+from segtalker.types import Affine, Image, RegionMap, VideoInfo
 from segtalker.workspace import Workspace, explain_os_errors, write_atomically
 
 PICTURES = (".png", ".jpg", ".jpeg")
+
+
+@dataclass(frozen=True)
+class Retouched:
+    """An edited picture, and the face in it that was edited."""
+
+    image: Image
+    region_map: RegionMap
+    """[S, S] of the crop, with the edits."""
+    crop_from_frame: Affine
+    """[2, 3] picture pixels -> pixels of the crop."""
 
 
 def edit(
@@ -42,15 +53,16 @@ def edit(
     if not cfg.edits:
         raise ConfigError("nothing to do: name edits, as in --edit lip=red@0.7 or --edit recipe.yaml.")
     info = probe(source)
-    cfg = replace(cfg, render=replace(cfg.render, mouth="keep"), sync_mode=SyncMode.SILENCE)
     stages = stages or LocalStages(cfg)
     if not info.is_image:
-        return _edit_video(SegTalker(cfg, stages), info, output, quiet)
+        with tempfile.TemporaryDirectory() as folder:
+            sound = own_sound(info, Path(folder))
+            return SegTalker(without_speech(cfg), stages).dub(source, sound, output, quiet=quiet).summary()
     if output.suffix.lower() not in PICTURES:
         raise StorageError(f"{output}: a picture stays a picture; give a name such as {output.stem}.png.")
     if output.exists() and output.samefile(source):
         raise StorageError(f"{output}: is the picture that is edited; choose another output name.")
-    picture = edit_picture(replace(cfg, edits=at_full(cfg.edits)), info, stages)
+    picture = edit_picture(cfg, info, stages).image
     _, encoded = cv2.imencode(output.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     with explain_os_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -58,8 +70,19 @@ def edit(
     return f"picture: {output}"
 
 
-def edit_picture(cfg: DubConfig, info: VideoInfo, stages: Stages) -> Image:
-    """The edited picture [H, W, 3] of a still, at its own size; `cfg.render.mouth` should be `keep`."""
+def without_speech(cfg: DubConfig) -> DubConfig:
+    """The settings of a dub that leaves the mouth as it is and lasts as long as its video."""
+    return replace(cfg, render=replace(cfg.render, mouth="keep"), sync_mode=SyncMode.SILENCE)
+
+
+def own_sound(info: VideoInfo, folder: Path) -> Path:
+    """A file with the sound of a video: itself, or silence of its length, made in `folder`."""
+    return info.path if info.has_audio else _silence(folder / "silence.wav", info.duration)
+
+
+def edit_picture(cfg: DubConfig, info: VideoInfo, stages: Stages) -> Retouched:
+    """A still at its own size with `cfg.edits` at their full, without blinks."""
+    cfg = without_speech(replace(cfg, edits=at_full(cfg.edits)))
     check_references(cfg.edits)
     clock, source, networks = StageClock(), VideoSource(info), stages.networks
     moment = Speech.unheard(1 / STILL_RATE)  # one frame long
@@ -79,14 +102,11 @@ def edit_picture(cfg: DubConfig, info: VideoInfo, stages: Stages) -> Image:
             cfg=cfg.render,
             paste=cfg.paste,
             clock=clock,
+            save_panels=True,
         )
-        return next(renderer.frames(Chunk(0, 0, 1))).image
-
-
-def _edit_video(talker: SegTalker, info: VideoInfo, output: Path, quiet: bool) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        sound = info.path if info.has_audio else _silence(Path(folder) / "silence.wav", info.duration)
-        return talker.dub(info.path, sound, output, quiet=quiet).summary()
+        frame = next(renderer.frames(Chunk(0, 0, 1)))
+    assert frame.face is not None  # without a face that can be edited the analysis has raised
+    return Retouched(frame.image, frame.face.region_map, frame.face.crop_from_frame)
 
 
 def _silence(path: Path, duration: Fraction) -> Path:

@@ -114,3 +114,13 @@ class Phone:
     """ARPAbet without stress, lower case (`aa`, `b`, ...); `sil` for silence."""
     start_s: float
     end_s: float
+
+
+@dataclass(frozen=True)
+class FaceMap:
+    """What is where in one face of a frame."""
+
+    region_map: RegionMap
+    """[S, S]"""
+    crop_from_frame: Affine
+    """[2, 3] frame pixels -> pixels of the map."""

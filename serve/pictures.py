@@ -1,20 +1,24 @@
-"""Single pictures through the same stages as a dub: faces and their maps, style codes, a rendered crop."""
+"""Single pictures through the same stages as a dub: faces and their maps, style codes, crops, edits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cached_property
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segtalker.dub_config import DubConfig
 from segtalker.errors import FaceNotFound, MediaError
 from segtalker.extract import FaceReader, ParsedCrop
 from segtalker.faces.align import scale_affine
 from segtalker.faces.track import track_faces
+from segtalker.media.read import probe
 from segtalker.progress import StageClock
+from segtalker.retouch import Retouched, edit_picture
 from segtalker.stages import Stages
 from segtalker.types import FaceTrack, Frame, Image, RegionMap
 from serve.api.service import Busy, PictureFace
@@ -43,6 +47,10 @@ class StagePictures:
     async def render(self, region_map: RegionMap, codes: NDArray[np.float32]) -> Image:
         """See `Pictures.render`."""
         return await self._in_thread(lambda: self._render(region_map, codes))
+
+    async def edit(self, cfg: DubConfig, picture: Path) -> Retouched:
+        """See `Pictures.edit`."""
+        return await self._in_thread(lambda: edit_picture(cfg, probe(picture), self._stages))
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         if self._places == 0:

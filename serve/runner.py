@@ -15,10 +15,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from segtalker.editing.files import name_files
 from segtalker.errors import SegTalkerError, StorageError
+from segtalker.media.read import probe
 from segtalker.pipeline import SegTalker
 from segtalker.progress import Progress
 from segtalker.report import DubReport, maps_path
+from segtalker.retouch import own_sound, without_speech
 from segtalker.stages import Stages
 from serve.api.options import dub_config
 from serve.config import ServiceConfig
@@ -164,11 +167,12 @@ class JobRunner:
             raise Lost
 
     def _make(self, claim: Claim, folder: Path) -> DubReport:
-        inputs = folder / "inputs"
-        photo = inputs / "photo"
-        cfg = dub_config(self._cfg.dub, claim.request.options, photo if photo.is_file() else None)
+        files = {name: folder / "inputs" / name for name in claim.request.inputs}
+        cfg = dub_config(self._cfg.dub, claim.request.options, files)
+        video, speech = files["video"], files.get("speech")
+        if speech is None:
+            cfg, speech = without_speech(cfg), own_sound(probe(video), folder)
         segtalker = SegTalker(cfg, self._stages)
-        video, speech = inputs / "video", inputs / "speech"
         key = f"{Path(_OUTPUT).stem}-{segtalker.run_key(video, speech)}"
         (folder / RUN_PIECE).write_text(key)
         claim.keep(folder / RUN_PIECE, RUN_PIECE)
@@ -229,7 +233,7 @@ def _told(report: DubReport, claim: Claim, folder: Path) -> dict[str, Any]:
     """The report as its caller reads it: with their names of files, and none of this machine's paths."""
     told: dict[str, Any] = asdict(report)
     names = {kind: item["file_name"] for kind, item in claim.request.inputs.items()}
-    told.update(video=names["video"], speech=names["speech"], output="video.mp4")
+    told.update(video=names["video"], speech=names.get("speech", names["video"]), output="video.mp4")
     told["maps"] = "maps.mp4" if report.maps else None
     told["config"] = _without_paths(report.config, claim, folder)
     told["warnings"] = [_in_words_of_the_caller(text, claim, folder) for text in report.warnings]
@@ -242,7 +246,9 @@ def _without_paths(config: Mapping[str, Any], claim: Claim, folder: Path) -> dic
     hidden: dict[str, Any] = {
         name: {**config[name], "weights": Path(config[name]["weights"]).name} for name in ("tsg", "sgi")
     }
-    return {**config, **hidden, "speaker": speaker}
+    lent = {str(folder / "inputs" / kind): item["file_name"] for kind, item in claim.request.inputs.items()}
+    edits = [name_files(edit, lambda path: lent.get(path, Path(path).name)) for edit in config["edits"]]
+    return {**config, **hidden, "speaker": speaker, "edits": edits}
 
 
 def _in_words_of_the_caller(text: str, claim: Claim, folder: Path) -> str:

@@ -37,7 +37,7 @@ class Outcome:
     wall_s: float = 0.0
     """Seconds that workers gave to it in this run."""
     hashes: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of `video`, `speech`, perhaps `photo`, and `output`."""
+    """SHA-256 of `video`, `speech`, perhaps `photo` and `reference-1`..., and `output`."""
     attempts: int = 1
     """Times that its most often tried part was tried; 1 where nothing went wrong."""
     chunks: int = 1

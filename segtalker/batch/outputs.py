@@ -78,7 +78,7 @@ def put_output(local: Path, report: DubReport, made_of: MadeOf, row: DubRow) -> 
         speech=row.speech,
         output=row.output,
         maps=beside(row.output, maps_path) if report.maps else None,
-        config={**report.config, "speaker": row.speaker or report.config["speaker"]},
+        config=_as_given(report.config, row),
         made_of=asdict(made_of),
         files=sizes,
         sha256=fingerprint(local)["sha256"],
@@ -88,6 +88,12 @@ def put_output(local: Path, report: DubReport, made_of: MadeOf, row: DubRow) -> 
     for name in reversed(files):
         put_file(files[name], join(_folder(row.output), name))
     return outcome_of(told, row, "done")
+
+
+def _as_given(config: Mapping[str, Any], row: DubRow) -> dict[str, Any]:
+    """Settings with the places that a row names, in place of those of fetched files."""
+    given = {"speaker": row.speaker or config["speaker"], "edits": row.edits or config["edits"]}
+    return {**config, **given}
 
 
 def outcome_of(told: Mapping[str, Any], row: DubRow, state: Any) -> Outcome:

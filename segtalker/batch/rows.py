@@ -5,7 +5,8 @@
 
 `video` and `speech` are required. Inputs count from the manifest's folder, outputs from the batch's. An
 output that is not named is `ID.mp4`; a row without an id takes its output's name. In CSV, options are one
-text: `sync_mode=loop; encode.crf=20`.
+text: `sync_mode=loop; encode.crf=20; edits=blink=0.2/s,lip=red@0.7`. Edits are short forms, a list of
+edits, or a YAML recipe; what they name counts from the manifest's folder, or from the recipe's.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from typing import Any
 
 from segtalker.data.manifest import clip_key
 from segtalker.data.tables import read_table, refuse_unknown
-from segtalker.errors import DataError
+from segtalker.editing.files import named_files
+from segtalker.editing.plain import EditReader
+from segtalker.errors import DataError, SegTalkerError
 from segtalker.report import maps_path
 from segtalker.storage import Uri, is_local, join, local_path
 
 VIDEO_NAMES = (".mp4", ".m4v", ".mov")
 _PHOTO = "photo:"
+_EDITS = "edits"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +45,22 @@ class DubRow:
     """As `DubConfig.speaker`; empty for that of the batch."""
     options: tuple[str, ...] = ()
     """Settings `KEY=VALUE` of this row alone."""
+    fault: str = ""
+    """Why it cannot be dubbed, where that is known since its manifest was read."""
 
     @property
     def inputs(self) -> dict[str, str]:
         """Kind -> place of every file that the dub reads."""
         found = {"video": self.video, "speech": self.speech}
-        return found | ({"photo": self.photo} if self.photo else {})
+        found |= {"photo": self.photo} if self.photo else {}
+        return found | {f"reference-{i}": place for i, place in enumerate(named_files(self.edits), start=1)}
+
+    @property
+    def edits(self) -> list[dict[str, Any]]:
+        """The edits of this row alone, in plain values; their files are places."""
+        prefix = f"{_EDITS}="
+        found = [json.loads(item.removeprefix(prefix)) for item in self.options if item.startswith(prefix)]
+        return found[-1] if found else []
 
     @property
     def photo(self) -> str:
@@ -54,7 +68,7 @@ class DubRow:
         return self.speaker.removeprefix(_PHOTO) if self.speaker.startswith(_PHOTO) else ""
 
 
-COLUMNS = tuple(item.name for item in fields(DubRow))
+COLUMNS = tuple(item.name for item in fields(DubRow) if item.name != "fault")
 
 
 def read_rows(manifest: Uri, out: Uri) -> list[DubRow]:
@@ -64,10 +78,11 @@ def read_rows(manifest: Uri, out: Uri) -> list[DubRow]:
     """
     folder = str(manifest).rpartition("/")[0] or ("/" if str(manifest).startswith("/") else ".")
     rows: dict[str, tuple[int, DubRow]] = {}
+    edits = EditReader(placed)
     for line, values in read_table(manifest, "Mend it and start the batch again."):
         where = f"{manifest}, line {line}"
         try:
-            row = row_from_values(values, folder, out)
+            row = row_from_values(values, folder, out, edits)
         except ValueError as error:
             raise DataError(f"{where}: {error}. Mend the line and start the batch again.") from error
         if row.id in rows:
@@ -79,8 +94,13 @@ def read_rows(manifest: Uri, out: Uri) -> list[DubRow]:
     return [row for _, row in rows.values()]
 
 
-def row_from_values(values: Mapping[str, Any], folder: Uri, out: Uri) -> DubRow:
-    """A row of a manifest that lies in `folder`, of a batch into `out`; `ValueError` says what is wrong."""
+def row_from_values(
+    values: Mapping[str, Any], folder: Uri, out: Uri, reader: EditReader | None = None
+) -> DubRow:
+    """A row of a manifest that lies in `folder`, of a batch into `out`; `ValueError` says what is wrong.
+
+    Edits that cannot be read are a fault of the row, not of the manifest.
+    """
     refuse_unknown(values, COLUMNS)
     stripped = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
     told = {name: value for name, value in stripped.items() if value not in (None, "", {}, [])}
@@ -102,13 +122,22 @@ def row_from_values(values: Mapping[str, Any], folder: Uri, out: Uri) -> DubRow:
     speaker = text.get("speaker", "")
     if speaker.startswith(_PHOTO):
         speaker = _PHOTO + placed(speaker.removeprefix(_PHOTO), folder)
+    options, edits = _options(told.get("options", ()))
+    fault = ""
+    try:
+        if edits is not None:
+            found = (reader or EditReader(placed)).read(edits, folder)
+            options = (*options, f"{_EDITS}={json.dumps(found)}")
+    except SegTalkerError as error:
+        fault = str(error)
     return DubRow(
         id=name,
         video=placed(text["video"], folder),
         speech=placed(text["speech"], folder),
         output=placed(output, out),
         speaker=speaker,
-        options=_options(told.get("options", ())),
+        options=options,
+        fault=fault,
     )
 
 
@@ -140,21 +169,23 @@ def refuse_paths_beside_buckets(rows: Sequence[DubRow], out: Uri) -> None:
         )
 
 
-def _options(value: Any) -> tuple[str, ...]:
-    """Settings out of a mapping (nested or dotted), a list of KEY=VALUE, or a text of them."""
+def _options(value: Any) -> tuple[tuple[str, ...], Any]:
+    """Settings out of a mapping (nested or dotted), a list of KEY=VALUE, or a text of them; and the edits."""
     if isinstance(value, str) and value.lstrip().startswith("{"):
         value = json.loads(value)
     if isinstance(value, Mapping):
-        return tuple(_flat(value))
+        return tuple(_flat({**value, _EDITS: None})), value.get(_EDITS)
     if isinstance(value, str):
         value = re.split(r"[;\n]", value)
     if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
         raise ValueError("'options' must be settings such as sync_mode=loop; encode.crf=20")
-    found = tuple(item.strip() for item in value if item.strip())
+    found = [item.strip() for item in value if item.strip()]
     for item in found:
         if "=" not in item:
             raise ValueError(f"option {item!r}: expected KEY=VALUE, as in sync_mode=loop")
-    return found
+    edits = [item.partition("=")[2] for item in found if item.partition("=")[0].strip() == _EDITS]
+    others = tuple(item for item in found if item.partition("=")[0].strip() != _EDITS)
+    return others, edits or None
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[str]:

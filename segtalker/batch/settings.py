@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import segtalker
 from segtalker.batch.rows import DubRow
 from segtalker.config import apply_overrides, config_hash, parse_config, to_dict
 from segtalker.dub_config import DubConfig
+from segtalker.editing.files import with_files
 from segtalker.errors import ConfigError
 from segtalker.pipeline import SegTalker
 from segtalker.render import RenderConfig
@@ -41,12 +43,22 @@ class Talkers:
 
 def row_config(cfg: DubConfig, row: DubRow) -> DubConfig:
     """The settings of the batch with those of a row; `ConfigError` says which is wrong."""
+    if row.fault:
+        raise ConfigError(row.fault)
     if row.speaker and any(option.partition("=")[0].strip() == "speaker" for option in row.options):
         raise ConfigError("the speaker is given twice: as a column and among the options. Leave one out.")
     values = apply_overrides(to_dict(cfg), row.options)
     if row.speaker:
         values["speaker"] = row.speaker
     return parse_config(DubConfig, values)
+
+
+def with_inputs(cfg: DubConfig, row: DubRow, files: Mapping[str, Path]) -> DubConfig:
+    """The settings of a row with the files that they name on this machine. files: kind -> file."""
+    if "photo" in files:
+        cfg = replace(cfg, speaker=f"photo:{files['photo']}")
+    here = {Path(place): files[kind] for kind, place in row.inputs.items()}
+    return replace(cfg, edits=with_files(cfg.edits, here))
 
 
 def settings_key(talker: SegTalker) -> str:

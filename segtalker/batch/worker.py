@@ -33,7 +33,7 @@ from segtalker.batch.outputs import (
 from segtalker.batch.plan import cut_ranges, is_long
 from segtalker.batch.reasons import may_pass, reason, told
 from segtalker.batch.rows import DubRow
-from segtalker.batch.settings import Talkers, row_config, settings_key
+from segtalker.batch.settings import Talkers, row_config, settings_key, with_inputs
 from segtalker.batch.stall import Stall
 from segtalker.batch.tasks import Answer, Cut, Spent, Task
 from segtalker.batch.work import (
@@ -111,7 +111,7 @@ class Worker:
         if earlier and is_unchanged(earlier, settings, row, stamps) and is_whole(earlier, row.output):
             return Answer(task=task.name, outcome=outcome_of(earlier, row, "found"))
         with self._inputs(row, stamps, words) as files:
-            talker = self._talkers.of(_with_photo(cfg, files))
+            talker = self._talkers.of(with_inputs(cfg, row, files))
             final = Path(row.output) if is_local(row.output) else folder / output_name(row.output)
             info = talker.check(files["video"], files["speech"], final)
             key = talker.run_key(files["video"], files["speech"])
@@ -218,7 +218,7 @@ class Worker:
             if stamp_file(uri) != task.cut.stamps[kind]:
                 raise DataError(f"{uri}: was changed while it was dubbed. Run the batch again.")
         with self._inputs(row, task.cut.stamps, words) as files:
-            talker = self._talkers.of(_with_photo(row_config(self._cfg, row), files))
+            talker = self._talkers.of(with_inputs(row_config(self._cfg, row), row, files))
             work, info = Workspace(kept, stays=True), probe(files["video"])
             yield Passes(talker.config, talker.stages, info, files["speech"], work, self._stall)
 
@@ -246,10 +246,6 @@ class Worker:
 def open_room(batch: BatchConfig) -> Workroom:
     """A worker's folder on this machine's disk; removes those that killed workers left."""
     return Workroom(batch.scratch, "segtalker-batch", "worker", _REMEDY)
-
-
-def _with_photo(cfg: DubConfig, files: Mapping[str, Path]) -> DubConfig:
-    return replace(cfg, speaker=f"photo:{files['photo']}") if "photo" in files else cfg
 
 
 def _made_of(row: DubRow, cut: Cut) -> MadeOf:

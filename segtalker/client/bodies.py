@@ -31,17 +31,26 @@ def json_body(value: Any) -> Body:
     return Body("application/json", len(data), lambda: iter([data]))
 
 
-def form_body(fields: Mapping[str, str], files: Mapping[str, Path | bytes]) -> Body:
+def form_body(
+    fields: Mapping[str, str],
+    files: Mapping[str, Path | bytes],
+    references: Mapping[str, Path] | None = None,
+) -> Body:
     """A `multipart/form-data` form (RFC 7578): fields first, so that a server knows them before the files.
 
-    Files are paths, or bytes where they are small. `MediaError` for one that cannot be read.
+    Files are paths, or bytes where they are small. references: file name -> path of parts that are all called
+    `reference`. `MediaError` for one that cannot be read.
     """
     boundary = secrets.token_hex(16)
     parts: list[bytes | _FilePart] = []
     for name, text in fields.items():
         parts += [_header(boundary, f'name="{name}"'), text.encode(), b"\r\n"]
-    for name, content in files.items():
-        file_name = content.name if isinstance(content, Path) else name
+    named = [
+        (name, content.name if isinstance(content, Path) else name, content)
+        for name, content in files.items()
+    ]
+    named += [("reference", file_name, path) for file_name, path in (references or {}).items()]
+    for name, file_name, content in named:
         disposition = f'name="{name}"; filename="{_quoted(file_name)}"\r\n{_BYTES}'
         file = _FilePart.of(content) if isinstance(content, Path) else content
         parts += [_header(boundary, disposition), file, b"\r\n"]

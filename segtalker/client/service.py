@@ -15,13 +15,13 @@ from typing import Any
 from urllib.parse import quote
 
 from segtalker.client.bodies import Body, form_body, json_body
+from segtalker.client.edits import REMOTE, GivenEdits, SentEdits, read_given
 from segtalker.client.transport import Answer, Patience, Retries, ServiceError, Transport, Unavailable
 from segtalker.errors import MediaError
 from segtalker.progress import OnProgress, Progress, ignore_progress
 from segtalker.report import maps_path, report_path
 
 _ENDED = ("done", "failed", "cancelled")
-_REMOTE = ("s3://", "https://")
 
 
 class Client:
@@ -40,6 +40,7 @@ class Client:
         speech: Path | str,
         output: Path | str,
         photo: Path | str | None = None,
+        edits: GivenEdits | None = None,
         on_progress: OnProgress = ignore_progress,
         timeout_s: float | None = None,
         **options: Any,
@@ -47,14 +48,46 @@ class Client:
         """Dub a clip from beginning to end; `output` appears complete or not at all.
 
         video, speech: files, or `s3://` and `https://` addresses that the service allows. photo: of the
-        person to dub, with `speaker="photo"`. options: those of the service's OpenAPI (`sync_mode`, `crf`,
-        `save_maps`...). timeout_s: gives up after this. Returns the report, which is also written beside the
-        output, as `SegTalker.dub` does. An interruption cancels the job.
+        person to dub, with `speaker="photo"`. edits: as `--edit` takes them, a recipe's file or a list of
+        edits; files that they name are sent along. options: those of the service's OpenAPI (`sync_mode`,
+        `crf`, `save_maps`...). timeout_s: gives up after this. Returns the report, which is also written
+        beside the output, as `SegTalker.dub` does. An interruption cancels the job.
         """
-        output = Path(output)
-        if not output.parent.is_dir():
-            raise MediaError(f"{output.parent}: no such folder. Make it first.")
-        job = self.submit(video, speech, photo, **options)
+        output = _in_a_folder(output)
+        job = self.submit(video, speech, photo, edits=edits, **options)
+        return self._bring(job, output, on_progress, timeout_s)
+
+    def edit(
+        self,
+        video: Path | str,
+        output: Path | str,
+        edits: GivenEdits,
+        photo: Path | str | None = None,
+        on_progress: OnProgress = ignore_progress,
+        timeout_s: float | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Change a face in a video that keeps its sound and its mouth; all else as in `dub`."""
+        output = _in_a_folder(output)
+        inputs = {"video": video, "photo": photo}
+        job = self._submit("/v1/edit", _body(inputs, None, edits, options), None)
+        return self._bring(job, output, on_progress, timeout_s)
+
+    def edit_picture(
+        self, picture: Path | str, edits: GivenEdits, photo: Path | str | None = None, **options: Any
+    ) -> bytes:
+        """A PNG of a picture with its edits at their full, and without blinks, at once."""
+        files = {"image": picture, "photo": photo}
+        given = {name: Path(value) for name, value in files.items() if value is not None}
+        sent = read_given(edits)
+        fields = {"options": json.dumps({**options, "edits": sent.values})}
+        body = form_body(fields, given, sent.references)
+        return self._transport.content("POST", "/v1/edit:picture", body)
+
+    def _bring(
+        self, job: Job, output: Path, on_progress: OnProgress, timeout_s: float | None
+    ) -> dict[str, Any]:
+        """Wait for a job and fetch all that came of it."""
         try:
             view = job.wait(on_progress, timeout_s)
         except BaseException:
@@ -74,14 +107,18 @@ class Client:
         photo: Path | str | None = None,
         callback_url: str | None = None,
         key: str | None = None,
+        edits: GivenEdits | None = None,
         **options: Any,
     ) -> Job:
         """Hand a dub over; it is accepted exactly once, however often the request has to be repeated.
 
         key: names the request; the same key later finds the same job.
         """
-        body = _dub_body(video, speech, photo, callback_url, options)
-        accepted = self._transport.json("POST", "/v1/dubs", body, key or secrets.token_hex(16))
+        inputs = {"video": video, "speech": speech, "photo": photo}
+        return self._submit("/v1/dubs", _body(inputs, callback_url, edits, options), key)
+
+    def _submit(self, path: str, body: Body, key: str | None) -> Job:
+        accepted = self._transport.json("POST", path, body, key or secrets.token_hex(16))
         return Job(self._transport, accepted["id"])
 
     def stream(
@@ -91,13 +128,14 @@ class Client:
         photo: Path | str | None = None,
         key: str | None = None,
         pause_s: float = 600.0,
+        edits: GivenEdits | None = None,
         **options: Any,
     ) -> Iterator[bytes]:
         """The dub as fragmented MP4 while it is made; closing the iterator early cancels the job.
 
         Returns when the first bytes are there. pause_s: longest wait for more.
         """
-        body = _dub_body(video, speech, photo, None, options)
+        body = _body({"video": video, "speech": speech, "photo": photo}, None, edits, options)
         key = key or secrets.token_hex(16)
         transport = self._transport
         return _pieces(
@@ -261,24 +299,31 @@ class Job:
                     on_progress(Progress(f"fetching {what}", size, total, "B"))
 
 
-def _dub_body(
-    video: Path | str,
-    speech: Path | str,
-    photo: Path | str | None,
+def _in_a_folder(output: Path | str) -> Path:
+    output = Path(output)
+    if not output.parent.is_dir():
+        raise MediaError(f"{output.parent}: no such folder. Make it first.")
+    return output
+
+
+def _body(
+    inputs: Mapping[str, Path | str | None],
     callback_url: str | None,
+    edits: GivenEdits | None,
     options: Mapping[str, Any],
 ) -> Body:
-    """The request for a dub: a form of files, or JSON of addresses."""
-    inputs = {"video": video, "speech": speech, "photo": photo}
+    """The request for a job: a form of files, or JSON of addresses."""
     given = {name: str(value) for name, value in inputs.items() if value is not None}
-    remote = {name for name, value in given.items() if value.startswith(_REMOTE)}
+    sent = SentEdits([]) if edits is None else read_given(edits)
+    chosen = {**options, "edits": sent.values} if edits is not None else dict(options)
+    remote = {name for name, value in given.items() if value.startswith(REMOTE)}
     callback = {"callback_url": callback_url} if callback_url else {}
     if remote:
-        if remote != set(given):
+        if remote != set(given) or sent.references:
             raise ServiceError("name all inputs by s3:// or https:// addresses, or all as files.")
-        return json_body({**given, "options": options, **callback})
-    fields = {"options": json.dumps(options), **callback}
-    return form_body(fields, {name: Path(value) for name, value in given.items()})
+        return json_body({**given, "options": chosen, **callback})
+    fields = {"options": json.dumps(chosen), **callback}
+    return form_body(fields, {name: Path(value) for name, value in given.items()}, sent.references)
 
 
 def _pieces(answer: Answer) -> Iterator[bytes]:

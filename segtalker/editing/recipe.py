@@ -238,12 +238,6 @@ def backgrounds(recipe: Recipe) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
-def fitted_files(recipe: Recipe) -> list[Path]:
-    """Every file of directions and styles, once, in order."""
-    files = [edit.file for edit in recipe if edit.edit in TEXTURES and edit.file is not None]
-    return list(dict.fromkeys(files))
-
-
 def lenders(recipe: Recipe) -> list[Lender]:
     """What lends its codes to edits, once, in order."""
     return list(dict.fromkeys(edit.lender for edit in recipe if edit.edit in TEXTURES))

@@ -40,7 +40,7 @@ def read_edits(texts: Sequence[str]) -> Recipe:
         if text.lower().endswith((".yaml", ".yml")):
             edits.extend(load_recipe(text))
         else:
-            edits.extend(_read_one(part.strip()) for part in text.split(","))
+            edits.extend(parse_config(Edit, values, where) for where, values in short_edits(text))
     recipe = tuple(edits)
     try:
         check_conflicts(recipe)
@@ -49,8 +49,19 @@ def read_edits(texts: Sequence[str]) -> Recipe:
     return recipe
 
 
-def _read_one(text: str) -> Edit:
-    where = f"--edit {text}"
+def short_edits(text: str, where: str = "--edit") -> list[tuple[str, dict[str, Any]]]:
+    """(its place, for error messages; its plain values as in YAML) of every edit of a text of short forms.
+
+    Values are not checked, and files are named as they were written: a path, or an address.
+    """
+    found = []
+    for part in text.split(","):
+        place = f"{where} {part.strip()}"
+        found.append((place, _values(part.strip(), place)))
+    return found
+
+
+def _values(text: str, where: str) -> dict[str, Any]:
     body = text
     values: dict[str, Any] = {}
     if match := _SPAN.match(body):
@@ -74,7 +85,7 @@ def _read_one(text: str) -> Edit:
         values["edit"] = name
         if equals:
             values["amount"] = _number(value, where)
-    return parse_config(Edit, values, where)
+    return values
 
 
 def _look(region: str, value: str, where: str) -> dict[str, Any]:

@@ -62,12 +62,23 @@ def event_stream(description: str, *events: str) -> dict[str, Any]:
     return {"description": description, "content": {"text/event-stream": {"schema": schema}}}
 
 
-def multipart(files: dict[str, str], fields: dict[str, str], required: tuple[str, ...]) -> dict[str, Any]:
-    """Schema of a multipart body: name -> description of its files and of its text fields."""
+def multipart(
+    files: dict[str, str],
+    fields: dict[str, str],
+    required: tuple[str, ...],
+    lists: dict[str, tuple[str, int]] | None = None,
+) -> dict[str, Any]:
+    """Schema of a multipart body: name -> description of its files and of its text fields.
+
+    lists: files that may come several times, each with its description and how many may come.
+    """
     properties: dict[str, Any] = {
         name: {"type": "string", "format": "binary", "description": text} for name, text in files.items()
     }
     properties |= {name: {"type": "string", "description": text} for name, text in fields.items()}
+    for name, (text, most) in (lists or {}).items():
+        items = {"type": "string", "format": "binary"}
+        properties[name] = {"type": "array", "items": items, "maxItems": most, "description": text}
     return {
         "type": "object",
         "properties": properties,

@@ -15,7 +15,9 @@ from serve.api.context import Context
 from serve.api.dubs import BODY_MODELS, dub_routes
 from serve.api.errors import add_error_handlers
 from serve.api.guard import Guard
+from serve.api.options import PictureOptions
 from serve.api.pictures import picture_routes
+from serve.api.retouch import retouch_routes
 from serve.api.service import Service
 
 _ABOUT = """Dub a film with new speech: send a video and a speech, get the video with a mouth that says it.
@@ -39,7 +41,13 @@ def build(service: Service) -> FastAPI:
         title="SegTalker", version="1", description=_ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan
     )
     api.state.context = context
-    api.state.routers = [dub_routes(context), picture_routes(context), about_routes(context), page_routes()]
+    api.state.routers = [
+        dub_routes(context),
+        picture_routes(context),
+        retouch_routes(context),
+        about_routes(context),
+        page_routes(),
+    ]
     for router in api.state.routers:
         api.include_router(router)
     add_error_handlers(api)
@@ -64,7 +72,7 @@ def _openapi(api: FastAPI) -> dict[str, Any]:
             title=api.title, version=api.version, description=api.description, routes=api.routes
         )
         schemas = document["components"]["schemas"]
-        for model in BODY_MODELS:
+        for model in (*BODY_MODELS, PictureOptions):
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(schema.pop("$defs", {}))
             schemas[model.__name__] = schema

@@ -1,4 +1,4 @@
-"""Routes of dubs: send one, watch it, fetch what came of it, take it back."""
+"""Routes of dubs and edits: send one, watch it, fetch what came of it, take it back."""
 
 import json
 from collections.abc import Callable
@@ -8,17 +8,19 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
 
-from serve.api.accept import accept_dub
+from serve.api.accept import DUB, EDIT, JobKind, accept_job
 from serve.api.answers import binary, errors, event_stream, multipart
 from serve.api.auth import Caller
 from serve.api.context import Context, job_body
+from serve.api.edits import MAX_REFERENCES
 from serve.api.errors import ApiError
 from serve.api.events import answer_events
 from serve.api.files import StoredFile, answer_file, answer_whole
 from serve.api.limits import check_open_answers
-from serve.api.options import DubOptions
-from serve.api.schemas import EXAMPLE_ID, JOB_ID, Accepted, DubRequest, JobBody, JobList, Links
+from serve.api.options import DubOptions, EditOptions
+from serve.api.schemas import EXAMPLE_ID, JOB_ID, Accepted, DubRequest, EditRequest, JobBody, JobList, Links
 from serve.api.threads import in_thread
+from serve.api.uploads import REFERENCE
 from serve.jobs import JobNotFound, JobOpen, JobView
 
 JobId = Annotated[
@@ -47,34 +49,44 @@ _RANGE = {
     "example": "bytes=0-1023",
 }
 _REPORT = {"frames": {"synthesized": 88, "no_face": 12}, "num_frames": 100, "duration_s": 4.0}
-_FORM = multipart(
-    {
-        "video": "The film, or a portrait.",
-        "speech": "What is to be said; any sound or film.",
-        "photo": "The person to be dubbed, with options.speaker = photo.",
-    },
-    {
-        "options": "DubOptions as JSON.",
-        "callback_url": "Told by POST when the job has ended; https, of a host that the operator allows.",
-    },
-    ("video", "speech"),
-)
-_REQUEST: dict[str, Any] = {
-    "parameters": [_KEY],
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": _FORM,
-                "encoding": {"video": {"contentType": "video/*"}, "speech": {"contentType": "audio/*"}},
-                "example": {"options": json.dumps({"speaker": "largest"})},
-            },
-            "application/json": {"schema": {"$ref": "#/components/schemas/DubRequest"}},
-        },
-    },
+REFERENCES = {
+    REFERENCE: (
+        "A picture or video of a face that lends its texture, known to the edits by its file name.",
+        MAX_REFERENCES,
+    )
 }
-BODY_MODELS = (DubRequest, DubOptions)
-"""Documents that only `_REQUEST` and the text of a part name; the application adds them to its schemas."""
+_PHOTO = "The person to be changed, with options.speaker = photo."
+_CALLBACK = "Told by POST when the job has ended; https, of a host that the operator allows."
+_EXAMPLES = {
+    "dub": {"speaker": "largest", "edits": "blink=0.2/s,lip=red@0.7"},
+    "edit": {"edits": "hair=ref.jpg@0.7"},
+}
+
+
+def _request(kind: str, files: dict[str, str], body: str) -> dict[str, Any]:
+    """The body of a request for a job, as a form of files or as JSON; kind: `dub` or `edit`."""
+    fields = {"options": f"{kind.capitalize()}Options as JSON.", "callback_url": _CALLBACK}
+    required = (*files, "options") if kind == "edit" else tuple(files)
+    media = {"video": "video/*", "speech": "audio/*"}
+    content = {
+        "multipart/form-data": {
+            "schema": multipart({**files, "photo": _PHOTO}, fields, required, REFERENCES),
+            "encoding": {name: {"contentType": media[name]} for name in files},
+            "example": {"options": json.dumps(_EXAMPLES[kind])},
+        },
+        "application/json": {"schema": {"$ref": f"#/components/schemas/{body}"}},
+    }
+    return {"parameters": [_KEY], "requestBody": {"required": True, "content": content}}
+
+
+_REQUEST = _request(
+    "dub",
+    {"video": "The film, or a portrait.", "speech": "What is to be said; any sound or film."},
+    "DubRequest",
+)
+_EDIT_REQUEST = _request("edit", {"video": "The film; it keeps its sound and its mouth."}, "EditRequest")
+BODY_MODELS = (DubRequest, DubOptions, EditRequest, EditOptions)
+"""Documents that only requests and the text of a part name; the application adds them to its schemas."""
 
 
 def dub_routes(context: Context) -> APIRouter:
@@ -99,8 +111,18 @@ def _add_sending(routes: APIRouter, context: Context, caller_of: Callable[..., A
     )
     async def send(request: Request, caller: Annotated[Caller, Depends(caller_of)]) -> Accepted:
         """Files as multipart, or where they are as JSON. The answer comes once no crash can lose the job."""
-        view = await accept_dub(context, request, caller)
-        return Accepted(id=view.id, state=view.state, links=Links.of(view.id))
+        return await _accepted(context, request, caller, DUB)
+
+    @routes.post(
+        "/edit",
+        status_code=202,
+        summary="Edit a face in a video, without speech",
+        responses={**accepting, 202: {"description": "Accepted, now or before with the same key"}},
+        openapi_extra=_EDIT_REQUEST,
+    )
+    async def edit(request: Request, caller: Annotated[Caller, Depends(caller_of)]) -> Accepted:
+        """A job like any other: watch and fetch it under /v1/dubs. Pictures go to /v1/edit:picture."""
+        return await _accepted(context, request, caller, EDIT)
 
     @routes.post(
         "/dubs:stream",
@@ -112,12 +134,17 @@ def _add_sending(routes: APIRouter, context: Context, caller_of: Callable[..., A
     async def send_and_stream(request: Request, caller: Annotated[Caller, Depends(caller_of)]) -> Response:
         """As `POST /v1/dubs`, answered with the film. Who leaves before its end cancels the job."""
         check_open_answers(context.answering, caller.name)
-        view = await accept_dub(context, request, caller)
+        view = await accept_job(context, request, caller, DUB)
 
         async def cancel() -> None:
             await _cancel(context, caller, view.id, cause="client gone")
 
         return await _stream(context, request, view, caller, cancel)
+
+
+async def _accepted(context: Context, request: Request, caller: Caller, kind: JobKind) -> Accepted:
+    view = await accept_job(context, request, caller, kind)
+    return Accepted(id=view.id, state=view.state, links=Links.of(view.id))
 
 
 def _add_watching(routes: APIRouter, context: Context, caller_of: Callable[..., Any]) -> None:

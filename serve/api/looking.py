@@ -18,7 +18,7 @@ from serve.api.probe import Found
 from serve.api.threads import Pool, in_thread
 from serve.config import LimitsConfig
 
-Kind = Literal["video", "speech", "picture", "map"]
+Kind = Literal["video", "speech", "picture", "map", "tensors"]
 _PATIENCE = 3.0
 """Wall-clock seconds for each processor second: the machine may be busy."""
 _MAX_FPS = 240

@@ -2,7 +2,8 @@
 
 Runs in a process of its own, because decoders meet bytes of strangers here: it bounds its own memory and
 processor time and gives up writing before it opens the file. KIND is `video` (a film or a portrait),
-`speech`, `picture` or `map`; the last two are decoded wholly, and their pixels follow the JSON line.
+`speech`, `tensors` (a file of numbers), `picture` or `map`; the last two are decoded wholly, and their pixels
+follow the JSON line.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ _FORMATS = frozenset(
 """What people film, record and draw with; the library also takes text for a terminal's film."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MAP_SIDE = 2048
+_TENSOR_BYTES = 64 << 20
 
 
 class Unusable(Exception):
@@ -133,11 +135,25 @@ def look_at_map(path: Path, side_px: int) -> tuple[Found, NDArray[np.uint8]]:
     return Found("map", width, height, frames=1, is_image=True, channels=1), np.asarray(labels, np.uint8)
 
 
+def look_at_tensors(path: Path, side_px: int) -> tuple[Found, None]:
+    """Named arrays, such as a fitted direction; their format holds no code."""
+    from safetensors import SafetensorError, safe_open
+
+    if path.stat().st_size > _TENSOR_BYTES:
+        raise Unusable(f"it has more than {_TENSOR_BYTES >> 20} MB of numbers; a direction has few")
+    try:
+        with safe_open(str(path), "numpy") as file:
+            return Found("tensors", frames=len(file.keys())), None
+    except (SafetensorError, OSError) as error:
+        raise Unusable("it is no .safetensors file; send it as it was written") from error
+
+
 _KINDS: dict[str, Callable[[Path, int], tuple[Found, Any]]] = {
     "video": look_at_video,
     "speech": look_at_speech,
     "picture": look_at_picture,
     "map": look_at_map,
+    "tensors": look_at_tensors,
 }
 
 

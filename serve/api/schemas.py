@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serve.api.options import DubOptions
+from serve.api.options import DubOptions, EditOptions
 
 EXAMPLE_ID = "jmfzwizlomrsw42lqorxxa5djn4"
 JOB_ID = r"^j[a-z2-7]{26}$"
@@ -47,8 +47,34 @@ class DubRequest(BaseModel):
     callback_url: str | None = Field(None, max_length=2000, pattern=r"^https://\S+$")
 
     def sources(self) -> dict[str, str]:
-        """Name of an input -> where it is."""
+        """Name of an input -> where it is; what edits name comes to it."""
         named = {"video": self.video, "speech": self.speech, "photo": self.photo}
+        return {name: url for name, url in named.items() if url is not None}
+
+
+class EditRequest(BaseModel):
+    """An edit of a video that the service fetches itself, from places that its operator allows."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "video": "s3://studio/takes/talk.mp4",
+                    "options": {"edits": "hair=s3://studio/looks/ann.jpg@0.7"},
+                }
+            ]
+        },
+    )
+
+    video: str = _URL
+    photo: str | None = Field(None, max_length=2000, pattern=r"^(s3|https)://\S+$")
+    options: EditOptions
+    callback_url: str | None = Field(None, max_length=2000, pattern=r"^https://\S+$")
+
+    def sources(self) -> dict[str, str]:
+        """Name of an input -> where it is; what edits name comes to it."""
+        named = {"video": self.video, "photo": self.photo}
         return {name: url for name, url in named.items() if url is not None}
 
 
@@ -184,6 +210,30 @@ class ParseBody(BaseModel):
     width: int
     height: int
     faces: list[FaceBody]
+
+
+class EditedBody(BaseModel):
+    """An edited picture with the map of the face that was edited."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "width": 640,
+                    "height": 360,
+                    "picture": "iVBORw0KGgo=",
+                    "crop_from_frame": [[0.9, 0.0, -110.0], [0.0, 0.9, -40.0]],
+                    "region_map": "iVBORw0KGgo=",
+                }
+            ]
+        }
+    )
+
+    width: int
+    height: int
+    picture: str = Field(description="Base64 of a PNG, as large as the picture that was sent.")
+    crop_from_frame: list[list[float]] = Field(description="[2, 3], picture pixels -> crop pixels.")
+    region_map: str = Field(description="Base64 of a grey PNG, S x S, labels 0..11, with the edits.")
 
 
 class CodesBody(BaseModel):

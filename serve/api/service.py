@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segtalker.dub_config import DubConfig
 from segtalker.errors import SegTalkerError
 from segtalker.types import Affine, Image, RegionMap
 from serve.config import ServiceConfig
 from serve.jobs import JobStore
+
+if TYPE_CHECKING:
+    from segtalker.retouch import Retouched  # brings the networks along, which HTTP does not need
 
 
 class Busy(SegTalkerError):
@@ -52,6 +57,10 @@ class Pictures(Protocol):
 
     async def render(self, region_map: RegionMap, codes: NDArray[np.float32]) -> Image:
         """The crop [S, S, 3] that shows `region_map` [S, S] in the style of `codes` [12, L, D]."""
+        ...
+
+    async def edit(self, cfg: DubConfig, picture: Path) -> Retouched:
+        """A picture file with `cfg.edits` at their full, and the map of the face that they changed."""
         ...
 
 

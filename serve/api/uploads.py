@@ -14,11 +14,15 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from serve.api.bodies import MAX_FIELD_BYTES, Room, timed_body
+from serve.api.edits import MAX_REFERENCES, reference_name
 from serve.api.errors import ApiError
 from serve.api.threads import in_thread
 from serve.config import LimitsConfig
 
+REFERENCE = "reference"
+"""The one part that may come several times: files that edits name, each by its file name."""
 _MAX_PARTS = 8
+"""Besides references."""
 _MAX_HEADERS = 8
 _MAX_HEADER_BYTES = 4096
 _FLUSH_BYTES = 1 << 20
@@ -61,7 +65,10 @@ async def read_form(
     room: Room,
     max_field_bytes: int = MAX_FIELD_BYTES,
 ) -> Form:
-    """Read multipart/form-data into `folder`; only the named `files` and `fields` are taken, each once."""
+    """Read multipart/form-data into `folder`; only the named `files` and `fields` are taken, each once.
+
+    `REFERENCE` among the files may come several times: they are `reference-1`, `reference-2`... of the form.
+    """
     kind, options = parse_options_header(request.headers.get("content-type"))
     boundary = options.get(b"boundary", b"")
     if kind != b"multipart/form-data" or not boundary:
@@ -125,6 +132,7 @@ class _Parts:
         self._headers: dict[str, bytes] = {}
         self._header_name, self._header_value = bytearray(), bytearray()
         self._num_parts = 0
+        self._most_parts = _MAX_PARTS + (MAX_REFERENCES if REFERENCE in files else 0)
 
     def callbacks(self) -> Any:
         """For the parser."""
@@ -170,8 +178,8 @@ class _Parts:
     def _begin(self) -> None:
         self._headers = {}
         self._num_parts += 1
-        if self._num_parts > _MAX_PARTS:
-            raise ApiError(413, "too_many_parts", f"The request has more than {_MAX_PARTS} parts.")
+        if self._num_parts > self._most_parts:
+            raise ApiError(413, "too_many_parts", f"The request has more than {self._most_parts} parts.")
 
     def _end_header(self) -> None:
         self._headers[self._header_name.decode("latin-1").lower()] = bytes(self._header_value)
@@ -183,12 +191,21 @@ class _Parts:
         if name not in self._files and name not in self._fields:
             known = ", ".join([*self._files, *self._fields])
             raise ApiError(422, "unknown_part", f"Unknown part {name[:60]!r}; there are: {known}.")
+        is_file = name in self._files
+        if name == REFERENCE:
+            name = self._next_reference()
         if name in self._parts:
             raise ApiError(422, "repeated_part", f"The part {name!r} is there twice; send it once.")
         path = self._folder / name  # one of our own names
-        file = path.open("xb") if name in self._files else None
+        file = path.open("xb") if is_file else None
         self._part = _Part(name, _shown_name(options.get(b"filename", b"")) or name, file, path)
         self._parts[name] = self._part
+
+    def _next_reference(self) -> str:
+        number = 1 + sum(name.startswith(f"{REFERENCE}-") for name in self._parts)
+        if number > MAX_REFERENCES:
+            raise ApiError(413, "too_many_parts", f"The request has more than {MAX_REFERENCES} references.")
+        return reference_name(number)
 
     def _take(self, data: bytes, start: int, end: int) -> None:
         part = self._part

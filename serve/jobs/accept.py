@@ -10,7 +10,7 @@ from segtalker import storage
 from segtalker.errors import StorageError
 from serve.jobs.ids import FolderName
 from serve.jobs.layout import Job, Layout
-from serve.jobs.record import INPUT_NAMES, JobConflict, JobRequest
+from serve.jobs.record import JobConflict, JobRequest, is_input_name
 
 ACCEPT_S = 1800.0
 """Longest time that accepting may take: half of `HALF_MADE_S`, so that clocks of machines may differ."""
@@ -80,7 +80,8 @@ def _same(existing: Job, request: JobRequest) -> Job:
 
 
 def _check_inputs(request: JobRequest, files: Mapping[str, Path]) -> None:
-    if set(files) != set(request.inputs) or not set(files) <= set(INPUT_NAMES):
+    if set(files) != set(request.inputs) or not all(map(is_input_name, files)):
         raise ValueError(
-            f"inputs of a job are {', '.join(INPUT_NAMES)}, each with its file; got {sorted(files)}"
+            "inputs of a job are video, speech, photo and reference-1..., each with its file; "
+            f"got {sorted(files)}"
         )

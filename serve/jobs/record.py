@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -14,7 +15,7 @@ ResultKind = Literal["video", "report", "maps"]
 RESULT_FILES: dict[ResultKind, str] = {"video": "video.mp4", "report": "report.json", "maps": "maps.mp4"}
 RUN_PIECE = "key.txt"
 """Piece of work that names the folder of the run whose pieces count; others are of other versions."""
-INPUT_NAMES = ("video", "speech", "photo")
+_INPUT = re.compile(r"video|speech|photo|reference-[1-9][0-9]?")
 
 
 class JobNotFound(SegTalkerError):
@@ -39,7 +40,10 @@ class JobRequest:
     """UTC seconds."""
     options: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, dict[str, Any]]
-    """`video`, `speech` and perhaps `photo`: {"file_name", "bytes", "sha256"} of each."""
+    """`video`, `speech` (not of an edit), perhaps `photo` and `reference-1`...: what `is_input_name` takes.
+
+    {"file_name", "bytes", "sha256"} of each.
+    """
     callback_url: str | None = None
     fingerprint: str = ""
     """Of all that the caller sent: two requests with one id are the same if this is."""
@@ -89,6 +93,11 @@ class JobView:
     def to_json(self) -> dict[str, Any]:
         """Plain values, as the API answers."""
         return asdict(self)
+
+
+def is_input_name(name: str) -> bool:
+    """Whether an input of a job may have this name, which is also that of its file."""
+    return _INPUT.fullmatch(name) is not None
 
 
 def result_file(kind: str) -> str:

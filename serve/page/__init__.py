@@ -24,8 +24,8 @@ _CONTENT_TYPES = {
     ".m4a": "audio/mp4",
 }
 _MODULES = (
-    "api", "curl", "dom", "events", "faces", "job", "main", "options", "player", "preview", "regions",
-    "report", "result", "sources", "stages", "token",
+    "api", "controls", "curl", "dom", "edits", "events", "faces", "job", "lenders", "live", "main", "options",
+    "player", "preview", "regions", "report", "result", "sources", "stages", "token",
 )  # fmt: skip
 _SAMPLES = ("clip.mp4", "clip.jpg", "clip_speech.m4a", "portrait.jpg", "portrait_speech.m4a")
 

@@ -135,6 +135,8 @@ def test_what_is_on_a_reference_belongs_to_the_key_of_a_run(quick, clip, speech,
     talker = SegTalker(replace(quick, edits=read_edits([f"skin={reference}"])))
     before = talker.run_key(clip, speech)
     assert talker.run_key(clip, speech) == before
+    elsewhere = SegTalker(replace(quick, edits=read_edits([f"skin={photo}"])))
+    assert elsewhere.run_key(clip, speech) == before, "where it lies does not count"
     cv2.imwrite(str(reference), np.zeros((64, 64, 3), np.uint8))
     assert talker.run_key(clip, speech) != before
 

@@ -14,7 +14,6 @@ from segtalker.editing.recipe import (
     at_full,
     check_conflicts,
     check_duration,
-    fitted_files,
     lenders,
     load_recipe,
     references,
@@ -119,8 +118,8 @@ def test_directions_of_one_region_may_meet_and_files_are_found_beside_the_recipe
     with pytest.raises(ConfigError, match=r"edits\[0\] and edits\[2\] are both direction of skin"):
         load_recipe(recipe_at(tmp_path, f"edits:\n{lines}"))
     two = load_recipe(recipe_at(tmp_path, f"edits:\n{lines.rsplit(chr(10), 1)[0]}"))
-    assert fitted_files(two) == [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
-    assert lenders(two) == [(path, 0) for path in fitted_files(two)] and not references(two)
+    assert lenders(two) == [(tmp_path / f"{name}.safetensors", 0) for name in "ab"]
+    assert not references(two)
     assert at_full(two) == two
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -163,6 +164,13 @@ def test_a_face_of_a_picture_is_parsed_encoded_and_rendered(app):
     (face,) = app.client.parse(app.files["video"])["faces"]
     codes = app.client.encode(app.files["video"])
     assert app.client.render(face["region_map"], codes).startswith(b"\x89PNG")
+
+
+def test_a_picture_is_edited_by_the_graph_with_a_reference(app):
+    portrait = app.files["video"]
+    png = app.client.edit_picture(portrait, [f"hair={portrait}@0.5", "lip=#0040ff@0.9,raise_brows"])
+    before, after = cv2.imread(str(portrait)), cv2.imdecode(np.frombuffer(png, np.uint8), 1)
+    assert after.shape == before.shape and np.abs(after.astype(int) - before).max() > 30
 
 
 def test_a_job_outlives_the_generator(app, tmp_path):

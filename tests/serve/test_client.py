@@ -6,6 +6,7 @@ import json
 import threading
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import uvicorn
@@ -20,7 +21,7 @@ from segtalker.pipeline import SegTalker
 from serve.api import create_api
 from serve.config import ApiConfig, DriverConfig, JobsConfig, LimitsConfig, ServiceConfig
 from serve.local import LocalService
-from tests.dubbing import BlobFaces, talking_clip, tiny_weights, write_speech
+from tests.dubbing import BlobFaces, talking_clip, talking_frame, tiny_weights, write_speech
 
 TOKEN = "a-token-of-forty-characters-0123456789ab"
 
@@ -158,3 +159,17 @@ def test_single_pictures_go_there_and_back(client, inputs, tmp_path):
     picture = cv2.imdecode(np.frombuffer(client.render(region_map, codes), np.uint8), cv2.IMREAD_COLOR)
     assert codes["shape"][0] == 12 and picture.shape == (*labels.shape, 3)
     assert {"tsg", "sgi"} <= set(json.dumps(client.models()).replace('"', " ").split())
+
+
+def test_edits_go_with_their_references_through_the_whole_service(client, inputs, tmp_path):
+    cv2.imwrite(str(tmp_path / "look.png"), talking_frame(3, (240, 200), height=110)[..., ::-1])
+    edits = [f"skin={tmp_path}/look.png@0.6", {"edit": "frown", "amount": 0.5}]
+    report = client.dub(*inputs, tmp_path / "dubbed.mp4", edits=edits)
+    assert [edit["reference"] for edit in report["config"]["edits"]] == ["look.png", None]
+    report = client.edit(inputs[0], tmp_path / "edited.mp4", "skin=blue")
+    assert report["num_frames"] == len(list(read_frames(inputs[0])))
+    picture = cv2.imdecode(
+        np.frombuffer(client.edit_picture(tmp_path / "look.png", "skin=blue"), np.uint8), 1
+    )
+    before = cv2.imread(str(tmp_path / "look.png"))
+    assert picture.shape == before.shape and np.abs(picture.astype(int) - before).max() > 20

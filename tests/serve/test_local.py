@@ -49,6 +49,7 @@ def test_what_the_service_computes_with_is_told_without_paths(weights, tmp_path)
         network = told["networks"][name]
         assert network["weights"] == path.name
         assert network["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert told["edits"]["kinds"]["frown"]["amounts"] == (0.0, 1.0) and "lip" in told["edits"]["regions"]
     assert told["size"] == 32 and told["regions"]["lip"] == 1 and "torch" in told["versions"]
     assert str(weights["tsg"].parent) not in json.dumps(told)
 

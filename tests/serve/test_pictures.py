@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
 from segtalker.dub_config import DubConfig, NetworkConfig
+from segtalker.editing.short import read_edits
 from segtalker.errors import FaceNotFound, MediaError
 from segtalker.faces.align import apply_affine
 from segtalker.local_stages import LocalStages
@@ -140,3 +143,25 @@ def test_a_stage_that_is_away_is_told_as_busy(stages):
     with pytest.raises(Busy, match="Faces has not answered") as caught:
         asyncio.run(StagePictures(LocalStages(stages._cfg, AwayFaces())).parse(blank_frame()))
     assert caught.value.retry_after_s >= 1
+
+
+def test_a_picture_is_edited_through_the_same_stages(pictures, two_people, tmp_path):
+    place = tmp_path / "two.png"
+    cv2.imwrite(str(place), cv2.cvtColor(two_people, cv2.COLOR_RGB2BGR))
+    cfg = replace(DubConfig(), edits=read_edits(["skin=blue@0.8:0-1,blink=0.2/s"]), speaker="index:1")
+    edited = asyncio.run(pictures.edit(cfg, place))
+    changed = np.abs(edited.image.astype(int) - two_people).max(-1)
+    assert changed[:, 120:].max() > 20 and changed[:, :110].max() == 0, "the right one of two"
+    assert edited.region_map.shape == (SIZE, SIZE) and Region.SKIN in edited.region_map
+    centre = apply_affine(edited.crop_from_frame, np.array([[180, 60.0]]))[0]
+    assert np.abs(centre - SIZE / 2).max() < SIZE / 4
+
+
+def test_a_closed_eye_shows_in_the_map_of_an_edited_picture(pictures, two_people, tmp_path):
+    place = tmp_path / "two.png"
+    cv2.imwrite(str(place), cv2.cvtColor(two_people, cv2.COLOR_RGB2BGR))
+    open_, closed = (
+        asyncio.run(pictures.edit(replace(DubConfig(), edits=read_edits([text])), place)).region_map
+        for text in ("frown=0", "close_eyes")
+    )
+    assert Region.EYES in open_ and Region.EYES not in closed

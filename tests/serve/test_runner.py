@@ -98,6 +98,35 @@ def test_a_report_names_no_path_of_the_machine(runners, files, weights, tmp_path
     assert view.report["config"]["speaker"] == "photo:me.png" and view.report["maps"] == "maps.mp4"
 
 
+def test_an_edit_is_a_job_without_speech_whose_reference_is_told_by_its_name(runners, files, tmp_path):
+    face = tmp_path / "my look.png"
+    cv2.imwrite(str(face), talking_frame(3, (240, 200), height=110)[..., ::-1])
+    edits = [
+        {"edit": "recolour", "region": "skin", "colour": "blue", "span": [0.16, 0.32], "ease": 0.0},
+        {"edit": "texture", "region": "skin", "reference": "reference-1", "span": [0.3, 0.4], "ease": 0.0},
+    ]
+    job = submit(runners.store, {"video": files["video"], "reference-1": face}, edits=edits)
+    runners.start()
+    view = end_of(runners.store, job)
+    assert view.state == "done", view.error
+    told = json.dumps(view.report)
+    assert str(tmp_path) not in told and "segtalker-jobs" not in told
+    assert view.report["config"]["edits"][1]["reference"] == "my look.png"
+    edited = frames_of(runners.store, job, tmp_path).astype(int)
+    changed = np.abs(edited - decoded(files["video"])).max(-1).max((1, 2))
+    assert len(edited) == FRAMES and changed[4:8].min() > 20 + changed[[0, 1, 2, 11]].max()
+
+
+def test_a_reference_without_a_face_fails_the_job_in_the_words_of_its_sender(runners, files, tmp_path):
+    blank = tmp_path / "a wall.png"
+    cv2.imwrite(str(blank), np.full((64, 64, 3), 90, np.uint8))
+    edits = [{"edit": "texture", "region": "hair", "reference": "reference-1"}]
+    job = submit(runners.store, {**files, "reference-1": blank}, edits=edits)
+    runners.start()
+    view = end_of(runners.store, job)
+    assert view.state == "failed" and view.error.startswith("a wall.png: no face in the reference")
+
+
 @pytest.mark.parametrize("spoiled", ["video", "speech"])
 def test_an_input_that_cannot_be_used_fails_the_job_with_a_sentence(runners, files, tmp_path, spoiled):
     bad = tmp_path / "no film.mp4"

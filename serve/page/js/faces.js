@@ -13,18 +13,23 @@ let preview = null;
 let work = new AbortController(); // of the frame that is being looked at
 let faces = []; // of that frame: box in canvas pixels, yaw_deg, crop_from_frame, map { side, labels }
 let point = null; // [x, y] in pixels of the video; null: the largest face
+let edited = null; // the frame with edits: { picture, map, crop_from_frame } as of `faces`; null: none
 let tellChange = () => {};
+let tellSeen = () => {};
 
 export const speaker = () => (point ? `point:${point[0]},${point[1]}` : "largest");
 
-export function setUpFaces(onChange) {
+// onChange: another speaker was chosen; onSeen: another face is looked at, in this frame or another one.
+export function setUpFaces(onChange, onSeen) {
   tellChange = onChange;
+  tellSeen = onSeen;
   let timer;
   byId("frame-slider").addEventListener("input", () => {
     clearTimeout(timer);
     timer = setTimeout(lookAtFrame, SETTLE_MS);
   });
   byId("map-strength").addEventListener("input", drawMap);
+  byId("compare").addEventListener("click", () => compare(byId("compare").getAttribute("aria-pressed") !== "true"));
   byId("speaker-largest").addEventListener("click", () => {
     choose(null);
     byId("boxes").querySelector("[aria-pressed=true]")?.focus();
@@ -34,6 +39,34 @@ export function setUpFaces(onChange) {
     swatch.style.backgroundColor = `rgb(${colour.join(" ")})`;
     byId("legend").append(make("li", {}, swatch, sentence(regionTitle(name))));
   }
+}
+
+// The frame with a chosen face, and who that is in its pixels; null while there is none.
+export function seenFrame() {
+  if (chosenFace() < 0) return null;
+  const canvas = byId("frame");
+  const scale = videoScale(preview, canvas);
+  const where = point?.map((v) => Math.round((v / scale) * 10) / 10);
+  return { canvas, speaker: where ? `point:${where[0]},${where[1]}` : "largest" };
+}
+
+// Show the frame and the map with edits; null: as they are.
+export function showEdited(result) {
+  edited = result;
+  const canvas = byId("edited");
+  byId("compare").hidden = !edited;
+  compare(false);
+  if (edited) {
+    canvas.width = edited.picture.width;
+    canvas.height = edited.picture.height;
+    canvas.getContext("2d").drawImage(edited.picture, 0, 0);
+  }
+  drawMap();
+}
+
+function compare(before) {
+  byId("compare").setAttribute("aria-pressed", String(before));
+  byId("edited").hidden = before || !edited;
 }
 
 // Show another video; faces and choice of the former one are forgotten.
@@ -120,6 +153,7 @@ function showFaces(found) {
   });
   byId("boxes").replaceChildren(...boxes);
   showChoice();
+  tellSeen();
 }
 
 // The middle of a face in pixels of the video, to a tenth.
@@ -130,12 +164,15 @@ function centre({ box: [left, top, right, bottom] }) {
 
 function choose(where) {
   point = where;
+  showEdited(null);
   showChoice();
   tellChange();
+  tellSeen();
 }
 
 // The face of this frame that the choice means, -1 if none does.
 function chosenFace() {
+  if (!preview) return -1;
   const areas = faces.map(({ box: [l, t, r, b] }) => (r - l) * (b - t));
   if (!point) return areas.indexOf(Math.max(...areas));
   const scale = videoScale(preview, byId("frame"));
@@ -178,14 +215,15 @@ function drawMap() {
   byId("map-strength").parentElement.classList.toggle("blank", !face); // keeps its place
   say(byId("map-about"), face ? `face ${faces.indexOf(face) + 1}` : "");
   if (!face) return;
-  canvas.width = canvas.height = face.map.side;
+  const { map, crop_from_frame, picture } = edited ?? { ...face, picture: byId("frame") };
+  canvas.width = canvas.height = map.side;
   const context = canvas.getContext("2d");
-  const [[a, c, e], [b, d, f]] = face.crop_from_frame;
+  const [[a, c, e], [b, d, f]] = crop_from_frame;
   context.setTransform(a, b, c, d, e, f);
-  context.drawImage(byId("frame"), 0, 0);
+  context.drawImage(picture, 0, 0);
   context.resetTransform();
-  const layer = new OffscreenCanvas(face.map.side, face.map.side);
-  layer.getContext("2d").putImageData(colourize(face.map), 0, 0);
+  const layer = new OffscreenCanvas(map.side, map.side);
+  layer.getContext("2d").putImageData(colourize(map), 0, 0);
   context.globalAlpha = Number(byId("map-strength").value) / 100;
   context.drawImage(layer, 0, 0);
 }
@@ -209,5 +247,5 @@ function forget() {
 function forgetFaces() {
   faces = [];
   byId("boxes").replaceChildren();
-  drawMap();
+  showEdited(null);
 }

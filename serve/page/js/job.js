@@ -16,7 +16,7 @@ export function setUpJob() {
   byId("cancel").addEventListener("click", cancel);
 }
 
-// Upload and follow; `files` is { video, speech }. Returns the final state, or null where nothing came out.
+// Upload and follow; `files` is { video, speech, references }. Returns the final state, or null where nothing came out.
 export function startJob(files, options) {
   return run(async (signal) => {
     const view = await send(files, options, signal);
@@ -51,12 +51,13 @@ async function run(task) {
   }
 }
 
-async function send({ video, speech }, options, signal) {
+async function send({ video, speech, references }, options, signal) {
   const form = new FormData();
   // Small fields first: the service can refuse them before the files have been sent.
   form.append("options", JSON.stringify(options));
   form.append("video", video, video.name);
   form.append("speech", speech, speech.name);
+  for (const { name, file } of references) form.append("reference", file, name);
   const headers = { "Idempotency-Key": randomKey() }; // however often it is sent, it is one job
   const onProgress = (done, total) => showStages([{ stage: "uploading", done, total, unit: "B" }]);
   for (let failures = 0; ; ) {

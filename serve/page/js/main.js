@@ -2,21 +2,29 @@
 import { getJson } from "./api.js";
 import { curlCommands } from "./curl.js";
 import { byId, say } from "./dom.js";
+import { offerEdits, readEdits, readReferences, setUpEdits } from "./edits.js";
 import { lookAtFrame, setUpFaces, showVideo, speaker } from "./faces.js";
 import { isBusy, resumeJob, setUpJob, startJob } from "./job.js";
+import { refreshPreview } from "./live.js";
 import { checkOptions, readOptions, setUpOptions } from "./options.js";
 import { clearResult, showResult } from "./result.js";
 import { chosen, setUpSources } from "./sources.js";
 import { onToken, setUpToken } from "./token.js";
 
 function allOptions() {
-  return { speaker: speaker(), ...readOptions() };
+  const edits = readEdits();
+  return { speaker: speaker(), ...readOptions(), ...(edits.length && { edits }) };
+}
+
+function editsChanged() {
+  refreshPreview();
+  refresh();
 }
 
 function refresh() {
   const marks = { sources: chosen.video && chosen.speech, speaker: chosen.video, dub: !byId("result").hidden };
   for (const [id, done] of Object.entries(marks)) byId(id).classList.toggle("is-done", Boolean(done));
-  say(byId("curl"), curlCommands(chosen, allOptions()));
+  say(byId("curl"), curlCommands(chosen, allOptions(), readReferences()));
 }
 
 function sourceChanged(kind) {
@@ -37,7 +45,7 @@ async function dub(event) {
   if (!checkOptions()) return;
   clearResult();
   refresh();
-  const files = { ...chosen };
+  const files = { ...chosen, references: readReferences() };
   const options = allOptions();
   const view = await startJob(files, options);
   if (view) await finish(view, files.video, options.sync_mode);
@@ -71,11 +79,13 @@ async function copyCommands() {
   }
 }
 
+// What the service is and can do.
 async function showAbout() {
   try {
     const models = await getJson("v1/models");
     const version = models.versions?.segtalker;
     if (version) say(byId("about"), `SegTalker ${version}`);
+    offerEdits(models.edits);
   } catch {
     // a refusal has opened the token field; anything else shows with the first real request
   }
@@ -83,7 +93,8 @@ async function showAbout() {
 
 setUpToken();
 setUpSources(sourceChanged);
-setUpFaces(refresh);
+setUpFaces(refresh, refreshPreview);
+setUpEdits(editsChanged);
 setUpOptions(refresh);
 setUpJob();
 byId("dub-form").addEventListener("submit", dub);

@@ -10,8 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segtalker.dub_config import DubConfig
+from segtalker.editing.files import files_of
 from segtalker.errors import FaceNotFound
+from segtalker.media.read import read_frames
 from segtalker.progress import Progress
+from segtalker.retouch import Retouched
 from segtalker.types import Image, RegionMap
 from serve.api.service import Busy, PictureFace
 from serve.config import ApiConfig, JobsConfig, LimitsConfig, ServiceConfig
@@ -22,9 +26,11 @@ SIDE = 16
 
 @dataclass
 class PlainPictures:
-    """One face in every picture; codes tell the picture's mean, a render shows the map's labels."""
+    """One face in every picture; codes tell the mean, a render shows the labels, an edit is the negative."""
 
     busy: bool = False
+    asked: DubConfig | None = None
+    """With which a picture was edited."""
 
     async def parse(self, image: Image) -> list[PictureFace]:
         if self.busy:
@@ -36,6 +42,18 @@ class PlainPictures:
         if face > 0:
             raise FaceNotFound(f"there is no face {face}; the picture has 1")
         return np.full((12, 2, 4), image.mean(), np.float32)
+
+    async def edit(self, cfg: DubConfig, picture: Path) -> Retouched:
+        if self.busy:
+            raise Busy("all replicas are taken; try again", 3.0)
+        frame = next(read_frames(picture, 0, 1)).image
+        self.asked = cfg
+        for path in files_of(cfg.edits):
+            assert next(read_frames(path, 0, 1)).image.size
+        if not frame.any():
+            raise FaceNotFound(f"{picture}: no face was found. Take another one.")
+        labels = np.arange(SIDE * SIDE, dtype=np.uint8).reshape(SIDE, SIDE) % 12
+        return Retouched(255 - frame, labels, np.eye(2, 3))
 
     async def render(self, region_map: RegionMap, codes: NDArray[np.float32]) -> Image:
         return np.repeat(region_map[..., None] * 20, 3, axis=2)

@@ -25,7 +25,7 @@ from tests.serve.jobs.helpers import make_request
 pytestmark = pytest.mark.slow
 TOKEN = "fuzz-token-0123456789"
 NUM_JOBS = 24
-OPERATIONS = 14
+OPERATIONS = 16
 EXAMPLES = {GenerationMode.POSITIVE: 10, GenerationMode.NEGATIVE: 10}
 NOT_CHECKED = ["positive_data_acceptance", "negative_data_rejection"]
 """No schema says what a film is, and the header with the token is ours in every case."""
@@ -111,3 +111,5 @@ def _make_real(case: Any, fuzzed: Fuzzed, job: str) -> None:
         case.path_parameters["job"] = job
     if case.media_type == "multipart/form-data" and isinstance(case.body, dict):
         case.body |= {name: data for name, data in fuzzed.files.items() if name in case.body}
+        if "edit" in case.path:
+            case.body["options"] = '{"edits": "lip=red@0.7,frown=0.5"}'

@@ -85,6 +85,19 @@ def test_what_is_no_media_is_refused(tmp_path, kind, data):
     assert "passwd" not in refusal(tmp_path / "file", kind)
 
 
+def test_a_file_of_numbers_is_told_from_others(tmp_path):
+    from safetensors.numpy import save_file
+
+    path = tmp_path / "beard"
+    save_file({"direction": np.zeros((12, 4), np.float32)}, path)
+    seen = look(path, "tensors")
+    assert (seen.found.kind, seen.found.frames, seen.pixels) == ("tensors", 1, None)
+    path.write_bytes(path.read_bytes()[:-8])
+    assert "no .safetensors file" in refusal(path, "tensors")
+    path.write_bytes(b"\x80\x04cposix\nsystem\n" * 9)
+    assert "no .safetensors file" in refusal(path, "tensors")
+
+
 def test_a_film_that_is_cut_short_is_refused_or_ends_early(tmp_path, media):
     data = (media / "video.mp4").read_bytes()
     (tmp_path / "cut").write_bytes(data[: len(data) // 2])

@@ -126,8 +126,12 @@ def test_a_form_that_is_not_as_it_should_be_is_refused(small, body, status, code
 def test_a_form_has_few_parts(make_api, monkeypatch):
     api = make_api(limits=SMALL)
     monkeypatch.setattr("serve.api.uploads._MAX_PARTS", 2)
-    body = b"".join(part(name, b"1") for name in ("video", "speech", "photo")) + END
-    assert refused(api, asyncio.run(send(api.app, "/v1/dubs", pieces(body))), 413, "too_many_parts")
+    for path, names in (
+        ("/v1/dubs", ("video", "speech", *["reference"] * 9)),
+        ("/v1/encode", ("image", "face", "face")),
+    ):
+        body = b"".join(part(name, b"1") for name in names) + END
+        assert refused(api, asyncio.run(send(api.app, path, pieces(body))), 413, "too_many_parts")
 
 
 @pytest.mark.parametrize(

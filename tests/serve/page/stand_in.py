@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from segtalker.regions import Region
+from serve.about import describe_edits
 from serve.page import INDEX, PAGE_CSP, page_files
 
 MAP_PX = 64
@@ -53,6 +54,13 @@ class StandIn:
     result: bytes = b""
     uploads: list[dict[str, Any]] = field(default_factory=list)
     """Form fields (a file: its name) and idempotency key of each upload that came."""
+    edits: dict[str, Any] | None = field(default_factory=describe_edits)
+    """What the service says about edits; None: a service that has none."""
+    previews: list[dict[str, Any]] = field(default_factory=list)
+    """Options and references of each picture that was to be edited."""
+    preview_waits_s: list[float] = field(default_factory=list)
+    """How long the answers take, in turn; then no time."""
+    preview_error: tuple[int, str] | None = None
     polls: int = 0
     streams: int = 0
     refusals: int = 0
@@ -104,7 +112,8 @@ def stand_in_app(play: StandIn) -> Starlette:
         return Response(file.body, media_type=file.content_type, headers=headers)
 
     async def models(request: Request) -> Response:
-        return refused(request) or JSONResponse({"versions": {"segtalker": "0.1.0"}})
+        told = {"versions": {"segtalker": "0.1.0"}, **({"edits": play.edits} if play.edits else {})}
+        return refused(request) or JSONResponse(told)
 
     async def parse(request: Request) -> Response:
         if (answer := refused(request)) is not None:
@@ -116,11 +125,38 @@ def stand_in_app(play: StandIn) -> Starlette:
             {"width": width, "height": height, "faces": [_face(box, width, height) for box in play.faces]}
         )
 
+    async def edit(request: Request) -> Response:
+        """A picture of one grey, which tells how many were asked for, and a map without a mouth."""
+        async with request.form() as form:
+            options = json.loads(form["options"])  # type: ignore[arg-type]
+            data = np.frombuffer(await form["image"].read(), np.uint8)  # type: ignore[union-attr]
+            names = [value.filename for value in form.getlist("reference")]  # type: ignore[union-attr]
+        play.previews.append({**options, "references": names})
+        number = len(play.previews)
+        await asyncio.sleep(play.preview_waits_s.pop(0) if play.preview_waits_s else 0)
+        if play.preview_error is not None:
+            status, message = play.preview_error
+            play.preview_error = None if status == 503 else play.preview_error
+            return _error(status, "test", message, {"Retry-After": "1"} if status == 503 else None)
+        height, width = cv2.imdecode(data, cv2.IMREAD_COLOR).shape[:2]
+        picture = cv2.imencode(".png", np.full((height, width, 3), 10 * number, np.uint8))[1].tobytes()
+        face = _face(play.faces[0], width, height)
+        return JSONResponse(
+            {
+                "width": width,
+                "height": height,
+                "picture": base64.b64encode(picture).decode(),
+                "crop_from_frame": face["crop_from_frame"],
+                "region_map": base64.b64encode(_region_map(Region.LIP)).decode(),
+            }
+        )
+
     async def accept(request: Request) -> Response:
         if (answer := refused(request)) is not None:
             return answer
         async with request.form() as form:
             fields = {name: getattr(value, "filename", value) for name, value in form.items()}
+            fields["references"] = [value.filename for value in form.getlist("reference")]  # type: ignore
         play.uploads.append({**fields, "key": request.headers.get("idempotency-key")})
         if len(play.uploads) <= play.busy_answers:
             return _error(503, "busy", "All places are taken; try again.", {"Retry-After": "1"})
@@ -149,6 +185,7 @@ def stand_in_app(play: StandIn) -> Starlette:
             Route("/page/{name:path}", page),
             Route("/v1/models", models),
             Route("/v1/parse", parse, methods=["POST"]),
+            Route("/v1/edit:picture", edit, methods=["POST"]),
             Route("/v1/dubs", accept, methods=["POST"]),
             Route("/v1/dubs/jstandin", job, methods=["GET", "DELETE"]),
             Route("/v1/dubs/jstandin/events", events),
@@ -185,11 +222,11 @@ def _face(shares: tuple[float, float, float, float], width: int, height: int) ->
     }
 
 
-def _region_map() -> bytes:
-    """A grey PNG with all twelve labels: an oval of skin on hair, and a stripe of the others."""
+def _region_map(region: Region = Region.SKIN) -> bytes:
+    """A grey PNG with all twelve labels: an oval of a region on hair, and a stripe of the others."""
     labels = np.zeros((MAP_PX, MAP_PX), np.uint8)
     cv2.ellipse(labels, (32, 30), (24, 28), 0, 0, 360, int(Region.HAIR), -1)
-    cv2.ellipse(labels, (32, 34), (18, 24), 0, 0, 360, int(Region.SKIN), -1)
+    cv2.ellipse(labels, (32, 34), (18, 24), 0, 0, 360, int(region), -1)
     for region in Region:
         labels[60:, 5 * region : 5 * region + 5] = region
     return cv2.imencode(".png", labels)[1].tobytes()

@@ -84,6 +84,28 @@ def test_files_are_chosen_a_speaker_pressed_and_the_video_comes(url, open_page, 
     assert page.evaluate("document.documentElement.scrollWidth") == size[0]
 
 
+def test_edits_are_previewed_in_the_frame_and_worn_in_the_video(url, open_page, media, tmp_path):
+    page = open_page(url).page
+    page.locator("#video-file").set_input_files(media / "two.mp4")
+    page.locator("#speech-file").set_input_files(media / "speech.wav")
+    page.get_by_role("button", name="Face 2 of 2").click()
+    page.locator("#edits > summary").click()
+    page.get_by_label("Lips: colour").fill("#0040ff")
+    page.get_by_label("Lips: strength").fill("1")
+    page.wait_for_selector("#edited:visible")
+    until(page, "document.querySelector('#edits-status').textContent === ''")
+    assert text(page, "#edits-error") == ""
+    page.locator("#start").click()
+    await_result(page)
+    report = json.loads(download(page, "Report", tmp_path).read_text())
+    (edit,) = report["config"]["edits"]
+    assert (edit["region"], edit["colour"], edit["amount"]) == ("lip", "#0040ff", 1.0)
+    bluest = np.zeros((120, 240))
+    for frame in read_frames(download(page, "Video", tmp_path)):
+        bluest = np.maximum(bluest, frame.image[..., 2].astype(int) - frame.image[..., 0])
+    assert bluest[:, 130:].max() > 40 + bluest[:, :110].max()
+
+
 def test_by_keyboard_alone(url, open_page, media, tmp_path):
     page = open_page(url).page
     wanted = iter((media / "two.mp4", media / "speech.wav"))

@@ -18,9 +18,14 @@ LOOKING = (Path(__file__).parent / "looking.js").read_text(encoding="utf-8")
 
 @pytest.fixture
 def play() -> StandIn:
-    return StandIn(
+    """With every control that the page has."""
+    play = StandIn(
         result=page_files()["samples/clip.mp4"].body, faces=[(0.3, 0.3, 0.7, 0.75), (0.8, 0.1, 0.85, 0.16)]
     )
+    assert play.edits is not None
+    play.edits["kinds"]["background"] = {"amounts": [0, 1], "needs": [], "takes": ["file", "colour", "blur"]}
+    play.edits["kinds"]["style"] = {"amounts": [0, 1], "needs": ["region"], "takes": ["seed"]}
+    return play
 
 
 @pytest.fixture
@@ -49,6 +54,12 @@ def test_every_state_is_named_large_and_legible_enough(play, url, open_page, siz
     page.locator("#crf").fill("")
     take_sample(page)
     page.get_by_role("button", name="Face 2 of 2").click()
+    for name in ("add-reference", "add-style"):
+        page.locator(f"#{name}").click()
+    for ground in ("colour", "file"):
+        page.locator("#edit-background select").select_option(ground)
+        page.wait_for_selector("#edited:visible")
+        assert not faults(page), f"edits, {ground}"
     play.state, play.stage = "running", 3
     page.locator("#start").click()
     page.wait_for_selector("[data-stage=rendering]")
