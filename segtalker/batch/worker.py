@@ -48,6 +48,7 @@ from segtalker.batch.work import (
 )
 from segtalker.dub_config import DubConfig
 from segtalker.errors import DataError
+from segtalker.heaps import share_heap
 from segtalker.local_stages import LocalStages
 from segtalker.media.read import probe
 from segtalker.passes import Passes
@@ -69,6 +70,7 @@ class Worker:
 
     def __init__(self, cfg: DubConfig, batch: BatchConfig, out: str) -> None:
         """Load the networks of `cfg`. out: folder or bucket of the batch."""
+        share_heap()
         self._cfg, self._batch, self._out = cfg, batch, out
         torch.set_num_threads(cfg.threads or batch.threads)
         self._talkers = Talkers(cfg, self.make_stages)
