@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 INSTALL := $(PIP) install -c constraints.txt
 # One process a core and one thread a process; a file's tests stay together and share what they set up. In the
-# order of their names the last files are short ones, so that no core waits long for another at the end.
+# order of their names the last files are short ones, so that no core waits long for another at the end. Ray's
+# tests wait half of their time for processes to start: two at once, each with a cluster of its own.
 PARALLEL := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder -n
 # All tests that start a cluster lie here (tests/test_architecture.py): the other folders need no look.
 RAY_TESTS := tests/ray tests/serve
@@ -23,10 +24,10 @@ demo: $(VENV)/.demo  ## set up, then dub a real portrait and a synthetic clip wi
 
 test: $(VENV)/.dev lint  ## set up, then lint, types, import contracts and all tests of one machine
 	OMP_NUM_THREADS=1 $(PARALLEL) logical --maxprocesses 8 -m "not ray"
-	$(BIN)/python -m pytest -m "ray and not cluster" $(RAY_TESTS)
+	$(PARALLEL) 2 -m "ray and not cluster" $(RAY_TESTS)
 
-test-cluster: $(VENV)/.dev  ## four job lines on a Ray cluster of two nodes, with kills: about 8 minutes
-	$(BIN)/python -m pytest -m cluster $(RAY_TESTS)
+test-cluster: $(VENV)/.dev  ## job lines on Ray clusters of two nodes, with kills: about 8 minutes
+	$(PARALLEL) 2 -m cluster $(RAY_TESTS)
 
 check: $(VENV)/.dev lint  ## the quick half of `make test`: no Ray cluster, no slow tests
 	OMP_NUM_THREADS=1 $(PARALLEL) logical --maxprocesses 8 -m "not ray and not slow"
@@ -34,7 +35,7 @@ check: $(VENV)/.dev lint  ## the quick half of `make test`: no Ray cluster, no s
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -n 2 segtalker ray_jobs serve benchmarks
+	$(BIN)/mypy segtalker ray_jobs serve benchmarks
 	$(BIN)/lint-imports
 
 system-deps:  ## Debian packages: speech synthesisers of the full corpus, browser for the page tests
