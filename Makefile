@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip
 INSTALL := $(PIP) install -c constraints.txt
 # One process a core and one thread a process; a file's tests stay together and share what they set up. In the
 # order of their names the last files are short ones, so that no core waits long for another at the end. Ray's
-# tests wait half of their time for processes to start: two at once, each with a cluster of its own.
+# tests often wait for processes to start or to be missed: two at once, each with a cluster of its own.
 PARALLEL := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder -n
 # All tests that start a cluster lie here (tests/test_architecture.py): the other folders need no look.
 RAY_TESTS := tests/ray tests/serve
@@ -26,7 +26,7 @@ test: $(VENV)/.dev lint  ## set up, then lint, types, import contracts and all t
 	OMP_NUM_THREADS=1 $(PARALLEL) logical --maxprocesses 8 -m "not ray"
 	$(PARALLEL) 2 -m "ray and not cluster" $(RAY_TESTS)
 
-test-cluster: $(VENV)/.dev  ## job lines on Ray clusters of two nodes, with kills: about 8 minutes
+test-cluster: $(VENV)/.dev  ## job lines on Ray clusters of two nodes, with kills: about 7 minutes
 	$(PARALLEL) 2 -m cluster $(RAY_TESTS)
 
 check: $(VENV)/.dev lint  ## the quick half of `make test`: no Ray cluster, no slow tests

@@ -83,7 +83,7 @@ def analyse(
 
     everything = make([], [])
     check_duration(cfg.edits, float(everything.duration))
-    lent = read_fitted(cfg.edits, networks.hashes["sgi"])
+    lent = read_fitted(cfg.edits, networks.hashes.get("sgi", ""))  # random networks have no hash
     lent |= read_references(cfg.edits, backend, reader, networks.painter.encode)
     edits = EditPlan(cfg.edits, lent, copy_backgrounds(cfg.edits, work.folder))
     for copy in edits.files.values():
