@@ -48,7 +48,7 @@ from segtalker.batch.work import (
 )
 from segtalker.dub_config import DubConfig
 from segtalker.errors import DataError
-from segtalker.heaps import share_heap
+from segtalker.heap import give_back_memory
 from segtalker.local_stages import LocalStages
 from segtalker.media.read import probe
 from segtalker.passes import Passes
@@ -70,7 +70,6 @@ class Worker:
 
     def __init__(self, cfg: DubConfig, batch: BatchConfig, out: str) -> None:
         """Load the networks of `cfg`. out: folder or bucket of the batch."""
-        share_heap()
         self._cfg, self._batch, self._out = cfg, batch, out
         torch.set_num_threads(cfg.threads or batch.threads)
         self._talkers = Talkers(cfg, self.make_stages)
@@ -96,6 +95,7 @@ class Worker:
             row, key, why = task.row, task.cut.key if task.cut is not None else "", reason(error, words)
             failed = Outcome(id=row.id, state="failed", reason=why, output=row.output, key=key)
             answer = Answer(task=task.name, outcome=failed, may_pass=may_pass(error))
+        give_back_memory()
         return replace(answer, spent=replace(answer.spent, wall_s=time.perf_counter() - start))
 
     def close(self) -> None:
