@@ -1,6 +1,9 @@
 // Calls of the HTTP API. Every failure is an `ApiError` whose message is one sentence for a person.
+import { sleep } from "./dom.js";
 import { askForToken, token, tokenAccepted } from "./token.js";
 
+const TRIES = 3;
+const LONGEST_WAIT_S = 5;
 const BASE = new URL(".", location.href.split(/[?#]/)[0]);
 
 export class ApiError extends Error {
@@ -35,6 +38,18 @@ export async function call(path, { headers = {}, ...options } = {}) {
 export async function getJson(path, options) {
   const response = await call(path, options);
   return response.status === 204 ? null : response.json();
+}
+
+// The same for a small question that somebody waits at: a busy service is asked again.
+export async function askJson(path, options) {
+  for (let failures = 1; ; failures += 1) {
+    try {
+      return await getJson(path, options);
+    } catch (error) {
+      if (!(error instanceof ApiError && error.isPassing) || failures >= TRIES) throw error;
+      await sleep(Math.min(error.retryAfterS ?? failures, LONGEST_WAIT_S), options.signal);
+    }
+  }
 }
 
 export async function getBlob(path, signal) {

@@ -1,5 +1,5 @@
 // Step 2: the faces of one frame, and which of them speaks.
-import { getJson } from "./api.js";
+import { askJson } from "./api.js";
 import { byId, isAbort, make, say, seconds, sentence } from "./dom.js";
 import { openPreview, videoScale } from "./preview.js";
 import { REGIONS, colourize, readRegionMap, regionTitle } from "./regions.js";
@@ -131,7 +131,7 @@ async function findFaces(canvas, signal) {
   const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95));
   const form = new FormData();
   form.append("image", blob, "frame.jpg");
-  const answer = await getJson("v1/parse", { method: "POST", body: form, signal });
+  const answer = await askJson("v1/parse", { method: "POST", body: form, signal });
   return Promise.all(
     answer.faces.map(async (face) => ({ ...face, map: await readRegionMap(face.region_map) })),
   );

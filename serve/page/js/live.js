@@ -1,13 +1,11 @@
 // The preview of edits: the frame that is shown, edited by the service; of several answers the last one counts.
-import { ApiError, getJson } from "./api.js";
-import { byId, isAbort, say, sleep } from "./dom.js";
+import { askJson } from "./api.js";
+import { byId, isAbort, say } from "./dom.js";
 import { readEdits, readReferences } from "./edits.js";
 import { seenFrame, showEdited } from "./faces.js";
 import { readRegionMap } from "./regions.js";
 
 const SETTLE_MS = 250; // controls rest before a frame is sent
-const TRIES = 3;
-const LONGEST_WAIT_S = 5;
 
 let work = new AbortController();
 let timer;
@@ -54,15 +52,8 @@ async function ask({ canvas, speaker }, edits, signal) {
   form.append("options", JSON.stringify({ speaker, edits }));
   form.append("image", blob, "frame.jpg");
   for (const { name, file } of readReferences()) form.append("reference", file, name);
-  const request = { method: "POST", body: form, signal, headers: { Accept: "application/json" } };
-  for (let failures = 1; ; failures += 1) {
-    try {
-      return await getJson("v1/edit:picture", request);
-    } catch (error) {
-      if (!(error instanceof ApiError && error.isPassing) || failures >= TRIES) throw error;
-      await sleep(Math.min(error.retryAfterS ?? failures, LONGEST_WAIT_S), signal);
-    }
-  }
+  const headers = { Accept: "application/json" };
+  return askJson("v1/edit:picture", { method: "POST", body: form, signal, headers });
 }
 
 function readPicture(base64) {

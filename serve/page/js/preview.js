@@ -2,7 +2,7 @@
 import { isPicture } from "./sources.js";
 
 const PARSE_PX = 1280; // longest side of a frame that is sent to the service
-const LOAD_S = 15;
+const LOAD_S = 60; // a browser's first video starts its decoder, which a busy machine delays
 
 // What the file shows: { kind, width, height (pixels), duration (s), draw(canvas, time), close() }.
 // Throws where this browser cannot show it; that says nothing about the service.

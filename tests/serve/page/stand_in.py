@@ -51,6 +51,8 @@ class StandIn:
     """Streams of events that break off after their first event."""
     busy_answers: int = 0
     """Uploads that are answered with 503 before one is accepted."""
+    busy_looks: int = 0
+    """Frames that are answered with 503 before one is looked at."""
     result: bytes = b""
     uploads: list[dict[str, Any]] = field(default_factory=list)
     """Form fields (a file: its name) and idempotency key of each upload that came."""
@@ -118,6 +120,9 @@ def stand_in_app(play: StandIn) -> Starlette:
     async def parse(request: Request) -> Response:
         if (answer := refused(request)) is not None:
             return answer
+        if play.busy_looks:
+            play.busy_looks -= 1
+            return _error(503, "busy", "All places are taken; try again.", {"Retry-After": "0"})
         async with request.form() as form:
             data = np.frombuffer(await form["image"].read(), np.uint8)  # type: ignore[union-attr]
         height, width = cv2.imdecode(data, cv2.IMREAD_COLOR).shape[:2]

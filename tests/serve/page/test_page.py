@@ -172,6 +172,14 @@ def test_a_busy_service_is_asked_again_for_the_same_job(play, url, open_page: Op
     assert first["key"] == second["key"] and len(first["key"]) >= 16
 
 
+def test_a_busy_service_is_asked_again_for_the_faces(play, url, open_page: OpenPage):
+    play.busy_looks = 2
+    watched = open_page(url)
+    watched.expected = ("503",)
+    take_sample(watched.page)
+    assert play.busy_looks == 0 and text(watched.page, "#speaker-error") == ""
+
+
 def test_a_broken_stream_is_taken_up_again(play, url, open_page: OpenPage):
     play.state, play.stage, play.cut_streams = "running", 1, 2
     page = open_page(url).page
